@@ -1,0 +1,211 @@
+# attestd. `make help` lists the targets; `make run` and `make check` are all that a newcomer needs.
+#
+# V is the variant (release, asan, tsan, valgrind, cover, fuzz) and B its build folder: each variant has a folder of its
+# own, so that they never mix. `make V=asan build-asan/attestd` builds just that binary. CC=clang works everywhere.
+
+V ?= release
+B ?= $(if $(filter release,$(V)),build,build-$(V))
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PYTHON ?= /usr/bin/python3
+DEPS ?= scripts/deps
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+FUZZ_SECONDS ?= 60
+VERSION := 0.1.0
+
+# ---- flags ----
+
+WARN := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wwrite-strings -Wundef -Wformat=2 -Werror
+HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection -fno-strict-aliasing
+# clang up to 15 zeroes automatics only for those who know this name; later ones need no second flag.
+ZERO := -ftrivial-auto-var-init=zero
+ZERO += $(shell echo | $(CC) -Werror $(ZERO) -fsyntax-only -x c - 2>/dev/null || \
+	echo -enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang)
+LINKHARD := -pie -Wl,-z,relro,-z,now,-z,noexecstack
+
+# _FORTIFY_SOURCE hides the accesses that sanitizers look for, zeroed automatics the ones that valgrind looks for.
+OPT_release := -O2 -g -D_FORTIFY_SOURCE=2 $(ZERO)
+OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer $(ZERO)
+OPT_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer $(ZERO)
+OPT_valgrind := -O1 -g
+OPT_cover := -O0 -g --coverage $(ZERO)
+OPT_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer $(ZERO)
+
+# How binaries of a variant are run.
+ENV_asan := ASAN_OPTIONS=detect_stack_use_after_return=1:exitcode=99 UBSAN_OPTIONS=print_stacktrace=1
+ENV_tsan := TSAN_OPTIONS=exitcode=66:second_deadlock_stack=1
+# ThreadSanitizer's shadow does not fit beside the kernel's widest address randomisation.
+RUNNER_tsan := setarch $(shell uname -m) -R
+RUNNER_valgrind := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --fair-sched=yes
+RUNNER ?= $(RUNNER_$(V))
+
+LIBS := -lmicrohttpd -ljansson -lcrypto -lcbor -lsqlite3 -lpthread
+CPPFLAGS_ALL := -D_GNU_SOURCE -DATTESTD_VERSION='"$(VERSION)"' -Iinclude $(CPPFLAGS)
+CFLAGS_ALL := -std=c11 $(WARN) $(HARDEN) $(OPT_$(V)) $(CFLAGS)
+LDFLAGS_ALL := $(LINKHARD) $(filter -fsanitize=% --coverage,$(OPT_$(V))) $(LDFLAGS)
+
+# ---- files ----
+
+SRC := $(sort $(wildcard src/*/*.c))
+OBJ := $(SRC:src/%.c=$B/obj/%.o) $B/obj/api/openapi_yaml.o
+MAIN := $B/obj/main.o
+UNIT := $(patsubst tests/unit/%.c,$B/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+UNITTOOLS := $(patsubst tests/unit/%.c,$B/unit/%,$(sort $(wildcard tests/unit/*_tool.c)))
+FUZZ := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FORMATTED := $(wildcard src/*.c src/*/*.c src/*/*.h include/*.h include/base/*.h tests/unit/*.[ch] tests/fuzz/*.[ch])
+
+# Other flags than last time: everything is built anew. Other files than last time: the library is.
+$(shell mkdir -p $B)
+define remember
+ifneq ($$(strip $$(file <$B/$1)),$$(strip $2))
+$$(file >$B/$1,$2)
+endif
+endef
+$(eval $(call remember,flags,$$(CC) $$(CPPFLAGS_ALL) $$(CFLAGS_ALL) $$(LDFLAGS_ALL) $$(LIBS)))
+$(eval $(call remember,objects,$$(OBJ)))
+
+.DELETE_ON_ERROR:
+.PHONY: all
+all: $B/attestd ## build build/attestd
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# ---- building ----
+
+$B/attestd: $(MAIN) $B/libattestd.a
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$B/libattestd.a: $(OBJ) $B/objects
+	rm -f $@ && $(AR) rcs $@ $(OBJ)
+
+$B/obj/%.o: src/%.c $B/flags
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+# openapi.yaml is part of the binary: the object holds its exact bytes.
+$B/obj/api/openapi_yaml.o: openapi.yaml $B/flags
+	@mkdir -p $(@D)
+	printf '.section .rodata\n.global openapi_yaml, openapi_yaml_end\nopenapi_yaml: .incbin "openapi.yaml"\nopenapi_yaml_end: .byte 0\n.section .note.GNU-stack,"",%%progbits\n' | $(CC) -c -x assembler -o $@ -
+
+$B/unit/%.o: tests/unit/%.c $B/flags
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) -Isrc $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$B/unit/%: $B/unit/%.o $B/libattestd.a
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+
+$B/fuzz/%.o: tests/fuzz/%.c $B/flags
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) -Isrc $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$B/fuzz/%: $B/fuzz/%.o $B/libattestd.a
+	$(CC) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+.SECONDARY: $(UNIT:=.o) $(UNITTOOLS:=.o) $(FUZZ:=.o)
+
+build/deps.%: scripts/deps
+	@$(DEPS) $*
+	@mkdir -p $(@D) && touch $@
+
+# ---- using ----
+
+# What was just installed may change the flags above: hence a second make.
+.PHONY: run
+run: build/deps.run ## install what is missing, build, serve on 127.0.0.1:8765
+	@+$(MAKE) --no-print-directory all
+	@exec scripts/run $B/attestd
+
+.PHONY: check
+check: build/deps.check ## install what is missing, build, run all tests
+	+$(MAKE) --no-print-directory unit
+	+$(MAKE) --no-print-directory e2e
+
+.PHONY: unit
+unit: $(UNIT) $(UNITTOOLS) ## run the unit tests (cmocka)
+	@$(ENV_$(V)) tests/unit/run "$(RUNNER)" $(UNIT)
+
+# PYTEST takes more arguments: make e2e PYTEST='-k health -x'
+.PHONY: e2e
+e2e: $B/attestd $(UNITTOOLS) ## run the end-to-end tests (pytest)
+	ATTESTD_BUILD=$B ATTESTD_RUNNER="$(RUNNER)" $(ENV_$(V)) $(PYTHON) -m pytest -q -rs tests/e2e $(PYTEST)
+
+.PHONY: lint
+lint: build/deps.lint ## check layers, banned calls, routes, codes, style
+	+@$(MAKE) --no-print-directory $B/libattestd.a $(MAIN)
+	$(PYTHON) tests/lint/run.py --objects $B/obj
+	clang-format --dry-run -Werror $(FORMATTED)
+	cppcheck -q --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 --suppress=missingInclude \
+		--suppress=normalCheckLevelMaxBranches -j2 -D_GNU_SOURCE -DATTESTD_VERSION='""' -Iinclude src
+	shellcheck scripts/* .ci/run tests/unit/run
+
+# ---- more tests ----
+
+.PHONY: asan
+asan: build/deps.check ## all tests under AddressSanitizer and UBSan
+	+$(MAKE) --no-print-directory V=asan unit
+	+$(MAKE) --no-print-directory V=asan e2e PYTEST='--ignore=tests/e2e/test_lint.py $(PYTEST)'
+
+.PHONY: tsan
+tsan: build/deps.check ## all tests but the slow ones under ThreadSanitizer
+	+$(MAKE) --no-print-directory V=tsan unit
+	+$(MAKE) --no-print-directory V=tsan e2e PYTEST='--ignore=tests/e2e/test_lint.py -m "not slow" $(PYTEST)'
+
+.PHONY: valgrind
+valgrind: build/deps.valgrind ## unit tests and the smoke tests under valgrind
+	+$(MAKE) --no-print-directory V=valgrind unit
+	+$(MAKE) --no-print-directory V=valgrind e2e PYTEST='--ignore=tests/e2e/test_lint.py -m smoke $(PYTEST)'
+
+.PHONY: clang
+clang: build/deps.clang ## build with clang in build-clang and run the unit tests
+	+$(MAKE) --no-print-directory CC=clang B=build-clang all unit
+
+.PHONY: fuzz fuzz-smoke fuzz-all
+fuzz: build/deps.clang ## run each fuzz target for FUZZ_SECONDS (60)
+	+$(MAKE) --no-print-directory V=fuzz CC=clang FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz-all
+fuzz-smoke: ## the corpus and 10 seconds of each fuzz target
+	+$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=10
+fuzz-all: $(FUZZ:$B/fuzz/%=fuzz-run-%)
+
+# New inputs stay in the build folder; those worth keeping are copied to tests/fuzz/corpus by hand.
+fuzz-run-%: $B/fuzz/%
+	@mkdir -p $B/found/$* $B/crashes tests/fuzz/corpus/$(*:fuzz_%=%)
+	@echo "== $*: $(FUZZ_SECONDS) s"; $< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 \
+		-print_final_stats=1 -artifact_prefix=$B/crashes/$*- $B/found/$* tests/fuzz/corpus/$(*:fuzz_%=%) \
+		>$B/fuzz/$*.log 2>&1 || { cat $B/fuzz/$*.log; exit 1; }; \
+		sed -n 's/^stat::number_of_executed_units: */== $*: runs /p' $B/fuzz/$*.log
+
+.PHONY: cover
+cover: build/deps.cover ## line coverage of all tests, with the uncovered lines in build-cover/cover.txt
+	find build-cover -name '*.gcda' -delete 2>/dev/null || true
+	+$(MAKE) --no-print-directory V=cover unit
+	+$(MAKE) --no-print-directory V=cover e2e PYTEST='--ignore=tests/e2e/test_lint.py $(PYTEST)'
+	gcovr --root . --filter src/ build-cover/obj --print-summary -o build-cover/cover.txt
+	@sed -n '/^File/,$$p' build-cover/cover.txt | cut -c1-72
+
+# ---- the rest ----
+
+.PHONY: format
+format: build/deps.lint ## format all C files
+	clang-format -i $(FORMATTED)
+
+.PHONY: install
+install: all ## install below DESTDIR and PREFIX: binary, units, example configuration
+	install -D -m 755 $B/attestd $(DESTDIR)$(PREFIX)/bin/attestd
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/attestd
+	set -e; for u in $(wildcard systemd/*.service systemd/*.socket); do \
+		sed 's,/usr/local/bin/attestd,$(PREFIX)/bin/attestd,' $$u >$(DESTDIR)$(UNITDIR)/$${u##*/}; \
+		chmod 644 $(DESTDIR)$(UNITDIR)/$${u##*/}; done
+	test -e $(DESTDIR)$(SYSCONFDIR)/attestd/attestd.conf || \
+		install -m 644 configs/attestd.conf $(DESTDIR)$(SYSCONFDIR)/attestd/attestd.conf
+
+.PHONY: clean
+clean: ## remove all build folders
+	rm -rf build build-*
+
+-include $(OBJ:.o=.d) $(MAIN:.o=.d) $(UNIT:=.d) $(UNITTOOLS:=.d) $(FUZZ:=.d)

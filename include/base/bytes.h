@@ -1,0 +1,60 @@
+/* bytes.h - bytes travel with their length.
+ *
+ * struct bytes borrows; struct buf owns, grows up to a hard maximum, and wipes what it held whenever it lets go of
+ * memory, because most of what passes through a buffer here is somebody's message.
+ *
+ * Appending is sticky: after the first failure (over `max`, or no memory) the buffer takes nothing more and
+ * buf_check() says so once at the end. A writer therefore needs one check, not one a call.
+ */
+#ifndef ATTESTD_BASE_BYTES_H
+#define ATTESTD_BASE_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct bytes {
+	const uint8_t *p;
+	size_t n;
+};
+
+#define BYTES_LIT(s) ((struct bytes){(const uint8_t *)(s), sizeof(s) - 1})
+
+struct bytes bytes_of(const void *p, size_t n);
+struct bytes bytes_str(const char *s);                 /* without the terminating NUL */
+bool bytes_equal(struct bytes a, struct bytes b);      /* not for secrets: stops at the first difference */
+bool bytes_is(struct bytes a, const char *s);
+bool bytes_is_zero(struct bytes a);
+
+/* Overwrites memory in a way that the compiler must keep. */
+void mem_wipe(void *p, size_t n);
+
+struct buf {
+	uint8_t *p;
+	size_t n, cap, max; /* used, allocated, hard maximum; all in bytes */
+	bool failed;
+};
+
+#define BUF_INIT(maximum) ((struct buf){NULL, 0, 0, (maximum), false})
+
+void buf_free(struct buf *b);  /* wipes, frees, leaves an empty buffer with the same max; NULL is fine */
+void buf_reset(struct buf *b); /* wipes what was used, keeps the memory */
+
+/* Room for `more` bytes behind b->n, or NULL (and sticky). The caller writes there and adds to b->n. */
+uint8_t *buf_reserve(struct buf *b, size_t more);
+
+void buf_put(struct buf *b, const void *p, size_t n);
+void buf_put_bytes(struct buf *b, struct bytes x);
+void buf_put_str(struct buf *b, const char *s);
+void buf_put_u8(struct buf *b, uint8_t v);
+void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3); /* one call yields at most 1 KiB */
+
+struct bytes buf_bytes(const struct buf *b);
+/* ERR_MEMORY if any append failed. */
+enum err buf_check(const struct buf *b, struct why *w) MUST_USE;
+/* A NUL is put behind the contents, not counted in n; NULL if the buffer failed. */
+const char *buf_cstr(struct buf *b);
+
+#endif

@@ -1,0 +1,163 @@
+#include "base/bytes.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUF_FIRST = 64, BUF_PRINTF_MAX = 1024 };
+
+struct bytes bytes_of(const void *p, size_t n)
+{
+	return (struct bytes){p, n};
+}
+
+struct bytes bytes_str(const char *s)
+{
+	return bytes_of(s, strlen(s));
+}
+
+bool bytes_equal(struct bytes a, struct bytes b)
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+bool bytes_is(struct bytes a, const char *s)
+{
+	return bytes_equal(a, bytes_str(s));
+}
+
+bool bytes_is_zero(struct bytes a)
+{
+	uint8_t any = 0;
+
+	for (size_t i = 0; i < a.n; i++)
+		any |= a.p[i];
+	return any == 0;
+}
+
+void mem_wipe(void *p, size_t n)
+{
+	if (n > 0)
+		explicit_bzero(p, n);
+}
+
+void buf_free(struct buf *b)
+{
+	if (b == NULL)
+		return;
+	mem_wipe(b->p, b->cap);
+	free(b->p);
+	*b = BUF_INIT(b->max);
+}
+
+void buf_reset(struct buf *b)
+{
+	mem_wipe(b->p, b->n);
+	b->n = 0;
+	b->failed = false;
+}
+
+/* Not realloc, which may leave the old copy behind unwiped. One byte more than `cap` is kept for buf_cstr's NUL. */
+static bool grow(struct buf *b, size_t want)
+{
+	size_t cap = b->cap > b->max / 2 ? b->max : b->cap * 2;
+	uint8_t *p;
+
+	if (cap < BUF_FIRST)
+		cap = BUF_FIRST;
+	if (cap < want)
+		cap = want;
+	if (cap > b->max)
+		cap = b->max;
+	if (cap == SIZE_MAX)
+		return false;
+	p = malloc(cap + 1);
+	if (p == NULL)
+		return false;
+	if (b->n > 0)
+		memcpy(p, b->p, b->n);
+	mem_wipe(b->p, b->cap);
+	free(b->p);
+	b->p = p;
+	b->cap = cap;
+	return true;
+}
+
+uint8_t *buf_reserve(struct buf *b, size_t more)
+{
+	if (b->failed)
+		return NULL;
+	if (more > b->max - b->n || ((b->p == NULL || more > b->cap - b->n) && !grow(b, b->n + more))) {
+		b->failed = true;
+		return NULL;
+	}
+	return b->p + b->n;
+}
+
+void buf_put(struct buf *b, const void *p, size_t n)
+{
+	uint8_t *to;
+
+	if (n == 0)
+		return;
+	to = buf_reserve(b, n);
+	if (to == NULL)
+		return;
+	memcpy(to, p, n);
+	b->n += n;
+}
+
+void buf_put_bytes(struct buf *b, struct bytes x)
+{
+	buf_put(b, x.p, x.n);
+}
+
+void buf_put_str(struct buf *b, const char *s)
+{
+	buf_put(b, s, strlen(s));
+}
+
+void buf_put_u8(struct buf *b, uint8_t v)
+{
+	buf_put(b, &v, 1);
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...)
+{
+	char text[BUF_PRINTF_MAX + 1];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n > BUF_PRINTF_MAX)
+		b->failed = true;
+	else
+		buf_put(b, text, (size_t)n);
+	mem_wipe(text, sizeof text);
+}
+
+struct bytes buf_bytes(const struct buf *b)
+{
+	return bytes_of(b->p, b->n);
+}
+
+enum err buf_check(const struct buf *b, struct why *w)
+{
+	if (b->failed)
+		return why_set(w, ERR_MEMORY, "a buffer of at most %zu bytes was full or could not grow beyond %zu",
+			       b->max, b->cap);
+	return ERR_OK;
+}
+
+const char *buf_cstr(struct buf *b)
+{
+	uint8_t *end = buf_reserve(b, 0);
+
+	if (end == NULL)
+		return NULL;
+	*end = '\0';
+	return (const char *)b->p;
+}
