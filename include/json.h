@@ -1,0 +1,71 @@
+/* json.h - reading JSON strictly, and the canonical form that digests are taken of.
+ *
+ * Reading refuses what two readers could understand differently: duplicate keys (at every level), lone surrogates,
+ * malformed UTF-8, NaN and infinities, numbers that do not survive a round trip (integers beyond 64 bits signed,
+ * reals that overflow, non-zero reals that become zero), trailing bytes, a BOM, nesting deeper than JSON_DEPTH_MAX.
+ * Errors say where: line, column, and what was wrong, fit to be shown to the sender. Memory that held values is wiped
+ * when it is freed. Thread-safe as long as one document is used by one thread at a time.
+ *
+ * The canonical form of a value is byte for byte Python's json.dumps(value, sort_keys=True): separators ", " and ": ",
+ * keys in code-point order, \uXXXX in lower case for everything outside 0x20-0x7e (so DEL too; surrogate pairs above the
+ * BMP), the short escapes \" \\ \n \r \t \f \b, `/` bare, shortest round-trip reals as repr() prints them.
+ */
+#ifndef ATTESTD_JSON_H
+#define ATTESTD_JSON_H
+
+#include "base/bytes.h"
+
+enum { JSON_DEPTH_MAX = 512 };
+
+struct json;      /* a document, owning its values */
+struct json_value;/* borrowed from its document */
+
+enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_INT, JSON_REAL, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+
+/* To be called once, before any thread: the library's memory is wiped when freed. */
+void json_init(void);
+
+/* ERR_INVALID with a told why on bad text (field: the member's path where known, else "body"), ERR_MEMORY. */
+enum err json_parse(struct json **out, struct bytes text, struct why *w) MUST_USE;
+void json_free(struct json *j); /* NULL is fine */
+const struct json_value *json_root(const struct json *j);
+
+enum json_type json_type(const struct json_value *v);
+const char *json_type_name(enum json_type t); /* "a string", for messages */
+struct bytes json_string(const struct json_value *v); /* UTF-8; v must be a string; may hold NUL */
+int64_t json_int(const struct json_value *v);
+size_t json_size(const struct json_value *v); /* members or elements */
+const struct json_value *json_get(const struct json_value *object, const char *key); /* NULL if absent */
+const struct json_value *json_at(const struct json_value *array, size_t i);
+
+/* Members of an object in the text's order: start with *it = NULL; false at the end. */
+bool json_next(const struct json_value *object, void **it, struct bytes *key, const struct json_value **v);
+
+/* ---- request bodies: an object with known members and nothing else ---- */
+struct json_field {
+	const char *name;
+	unsigned types; /* bit mask of 1u << enum json_type; JSON_NULL in it means null counts as absent */
+	bool required;
+	const struct json_value **out; /* set to the value, or NULL when absent or null */
+};
+/* Checks that `v` is an object of just these members, each of an allowed type. ERR_INVALID names the member. */
+enum err json_fields(const struct json_value *v, const struct json_field *f, size_t n, struct why *w) MUST_USE;
+
+/* ---- canonical form, produced piece by piece so that a large value never exists twice ---- */
+struct json_canon;
+/* quoted: the text is escaped once more, as the inside of a JSON string (without the outer quotes). v is borrowed. */
+enum err json_canon_new(struct json_canon **out, const struct json_value *v, bool quoted, struct why *w) MUST_USE;
+/* Up to cap bytes; *n = 0 only at the end. ERR_MEMORY. */
+enum err json_canon_read(struct json_canon *c, uint8_t *out, size_t cap, size_t *n, struct why *w) MUST_USE;
+void json_canon_free(struct json_canon *c);
+/* All of it at once. */
+enum err json_canon_all(const struct json_value *v, struct buf *out, struct why *w) MUST_USE;
+
+/* ---- writing replies ---- */
+void json_put_string(struct buf *b, struct bytes utf8); /* quoted and escaped; malformed UTF-8 becomes U+FFFD */
+void json_put_cstr(struct buf *b, const char *s);
+void json_put_int(struct buf *b, int64_t v);
+/* `"key":` with a comma before it unless it comes right behind `{`. */
+void json_put_key(struct buf *b, const char *key);
+
+#endif

@@ -1,0 +1,70 @@
+#include "json.h"
+
+#include <string.h>
+
+#include "../base/utf8.h"
+#include "number.h"
+#include "scan.h"
+
+/* DEL and control characters are escaped, so that a reply shown on a terminal does nothing to it. */
+static void put_escape(struct buf *b, uint8_t c)
+{
+	static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
+	const char *found = c == 0 ? NULL : strchr(from, c);
+
+	if (found == NULL) {
+		buf_printf(b, "\\u%04x", c);
+		return;
+	}
+	buf_put_u8(b, '\\');
+	buf_put_u8(b, (uint8_t)to[found - from]);
+}
+
+void json_put_string(struct buf *b, struct bytes utf8)
+{
+	size_t run = 0, at = 0;
+
+	buf_put_u8(b, '"');
+	while (at < utf8.n) {
+		uint32_t cp;
+		size_t n;
+
+		at += scan_run(utf8.p + at, utf8.n - at);
+		if (at == utf8.n)
+			break;
+		n = utf8_next(utf8.p + at, utf8.n - at, &cp);
+		if (n > 1) {
+			at += n;
+			continue;
+		}
+		buf_put(b, utf8.p + run, at - run);
+		if (n == 1)
+			put_escape(b, utf8.p[at]);
+		else
+			buf_put_str(b, "\\ufffd");
+		run = ++at;
+	}
+	if (at > run)
+		buf_put(b, utf8.p + run, at - run);
+	buf_put_u8(b, '"');
+}
+
+void json_put_cstr(struct buf *b, const char *s)
+{
+	json_put_string(b, bytes_str(s));
+}
+
+void json_put_int(struct buf *b, int64_t v)
+{
+	char text[NUMBER_TEXT_MAX];
+
+	buf_put(b, text, number_int(v, text));
+}
+
+void json_put_key(struct buf *b, const char *key)
+{
+	if (b->n > 0 && b->p[b->n - 1] != '{')
+		buf_put_u8(b, ',');
+	json_put_cstr(b, key);
+	buf_put_u8(b, ':');
+}

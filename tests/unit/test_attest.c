@@ -1,0 +1,334 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attest/internal.h"
+#include "attest_doc.h"
+#include "base/encode.h"
+#include "fake_nsm.h"
+
+static int64_t noon(void *ctx)
+{
+	(void)ctx;
+	return INT64_C(1769774400000); /* 2026-01-30T12:00:00Z */
+}
+
+static const struct clock fixed = {NULL, noon, noon, noon};
+
+struct world {
+	struct crypto *crypto;
+	struct log *log;
+	struct fake fake;
+	struct doc_spec spec;
+	struct buf reply;
+	struct nsm *dummy, *real;
+};
+
+/* The NSM's reply: a document made after the spec, whatever was asked. */
+static struct bytes answer(void *ctx, struct bytes request)
+{
+	struct world *t = ctx;
+	struct buf doc = BUF_INIT(NSM_REPLY_MAX);
+	(void)request;
+	doc_make(&t->spec, &doc);
+	buf_reset(&t->reply);
+	cborio_put_map(&t->reply, 1);
+	cborio_put_cstr(&t->reply, "Attestation");
+	cborio_put_map(&t->reply, 1);
+	cborio_put_cstr(&t->reply, "document");
+	cborio_put_bytes(&t->reply, buf_bytes(&doc));
+	buf_free(&doc);
+	return buf_bytes(&t->reply);
+}
+
+static int setup(void **s)
+{
+	struct world *t = calloc(1, sizeof(*t));
+	struct why w;
+	bool fell;
+	json_init();
+	t->reply = BUF_INIT(NSM_REPLY_MAX);
+	t->spec = doc_spec_good();
+	t->fake.answer = answer;
+	t->fake.ctx = t;
+	t->real = fake_nsm(&t->fake);
+	assert_int_equal(crypto_new(&t->crypto, &w), ERR_OK);
+	assert_int_equal(log_new(&t->log, open("/dev/null", O_WRONLY | O_CLOEXEC), LOG_ERROR, LOG_TEXT, &fixed, &w),
+			 ERR_OK);
+	assert_int_equal(nsm_open(&t->dummy, "dummy", "", &fell, &w), ERR_OK);
+	*s = t;
+	return 0;
+}
+
+static int teardown(void **s)
+{
+	struct world *t = *s;
+	nsm_close(t->dummy);
+	nsm_close(t->real);
+	log_free(t->log);
+	crypto_free(t->crypto);
+	buf_free(&t->reply);
+	free(t);
+	return 0;
+}
+
+static struct attest *attester(struct world *t, struct nsm *n, const char *build)
+{
+	const struct attest_options o = {"OpenClaw", "LLM Proxy with Guardrails", "", "attestd", "0.1.0", build};
+	struct attest *a = NULL;
+	struct why w;
+	assert_int_equal(attest_new(&a, &o, n, t->crypto, &fixed, t->log, &w), ERR_OK);
+	return a;
+}
+
+static struct attest_nonce nonce_of(const char *text)
+{
+	struct attest_nonce n = {.present = true, .encoding = ATTEST_TEXT, .n = strlen(text)};
+	memcpy(n.b, text, n.n);
+	return n;
+}
+
+/* ---- GET /info ---- */
+
+static void info_is_one_byte_string_and_its_digest(void **s)
+{
+	struct world *t = *s;
+	struct attest *a = attester(t, t->dummy, "");
+	uint8_t digest[SHA256_SIZE];
+	struct why w;
+	assert_true(bytes_is(attest_info(a), "{\"version\":\"0.1.0\",\"name\":\"attestd\",\"build_info\":null}"));
+	assert_int_equal(crypto_sha256(t->crypto, attest_info(a), digest, &w), ERR_OK);
+	assert_memory_equal(attest_info_digest(a), digest, SHA256_SIZE);
+	attest_free(a);
+	a = attester(t, t->dummy, "git \"abc\"");
+	assert_true(bytes_is(attest_info(a),
+			     "{\"version\":\"0.1.0\",\"name\":\"attestd\",\"build_info\":\"git \\\"abc\\\"\"}"));
+	attest_free(a);
+	attest_free(NULL);
+}
+
+/* ---- the dummy's documents ---- */
+
+#define DIGITS_12(d) d d d d d d d d d d d d
+#define PCR(d)	     DIGITS_12(d) DIGITS_12(d) DIGITS_12(d) DIGITS_12(d) DIGITS_12(d) DIGITS_12(d) DIGITS_12(d) DIGITS_12(d)
+
+static void a_dummy_document_shows_its_pcrs_and_warns(void **s)
+{
+	struct world *t = *s;
+	struct attest *a = attester(t, t->dummy, "");
+	struct attest_nonce nonce = nonce_of("test nonce");
+	struct attest_doc *d = NULL;
+	struct buf out = BUF_INIT(16384);
+	struct why w;
+	assert_int_equal(attest_doc_make(a, BYTES_LIT("{}"), &nonce, &d, &w), ERR_OK);
+	attest_doc_json(d, &out);
+	assert_string_equal(
+		buf_cstr(&out),
+		"{\"module_id\":\"dummy\",\"timestamp\":1769774400000,\"digest\":\"SHA384\",\"pcrs\":{"
+		"\"0\":\"" PCR("0") "\",\"1\":\"" PCR("1") "\",\"2\":\"" PCR("2") "\",\"3\":\"" PCR("3") "\",\"4\":\"" PCR(
+			"4") "\",\"8\":\"" PCR("8") "\"},\"certificate\":null,\"cabundle\":[],\"public_key\":null,"
+						    "\"user_data\":\"e30=\",\"nonce\":\"dGVzdCBub25jZQ==\","
+						    "\"_warning\":\"DUMMY ATTESTATION: /dev/nsm is not available. "
+						    "This document is not cryptographically valid and proves nothing; "
+						    "for development only.\"}");
+	assert_int_equal(attest_doc_cose(d).n, 0);
+	assert_non_null(attest_doc_warning(d));
+	assert_false(attest_doc_verified(d));
+	assert_int_equal(attest_doc_pcr(d, 2).n, NSM_PCR_SIZE);
+	assert_int_equal(attest_doc_pcr(d, 2).p[47], 0x22);
+	assert_int_equal(attest_doc_pcr(d, 5).n, 0);
+	assert_int_equal(attest_doc_pcr(d, 31).n, 0);
+	assert_int_equal(attest_doc_pcr(d, 32).n, 0);
+	buf_free(&out);
+	attest_doc_free(d);
+	attest_doc_free(NULL);
+	attest_free(a);
+}
+
+static void what_is_attested_is_limited_in_every_back_end(void **s)
+{
+	struct world *t = *s;
+	static const uint8_t zeros[NSM_USER_DATA_MAX + 1];
+	struct attest_nonce nonce = {.present = true, .n = NSM_NONCE_MAX};
+	struct nsm *const nsms[] = {t->dummy, t->real};
+	t->spec.user_data = bytes_of(zeros, NSM_USER_DATA_MAX);
+	t->spec.nonce = bytes_of(zeros, NSM_NONCE_MAX);
+	for (size_t i = 0; i < 2; i++) {
+		struct attest *a = attester(t, nsms[i], "");
+		struct attest_doc *d = NULL;
+		struct why w;
+		assert_int_equal(attest_doc_make(a, bytes_of(zeros, NSM_USER_DATA_MAX), &nonce, &d, &w), ERR_OK);
+		attest_doc_free(d);
+		d = NULL;
+		assert_int_equal(attest_doc_make(a, bytes_of(zeros, NSM_USER_DATA_MAX + 1), &nonce, &d, &w),
+				 ERR_INTERNAL);
+		nonce.n++;
+		assert_int_equal(attest_doc_make(a, bytes_of(zeros, 1), &nonce, &d, &w), ERR_INTERNAL);
+		nonce.n--;
+		assert_null(d);
+		attest_free(a);
+	}
+}
+
+/* ---- the NSM's documents ---- */
+
+static void a_document_is_shown_as_the_nsm_gave_it(void **s)
+{
+	struct world *t = *s;
+	struct attest *a = attester(t, t->real, "");
+	struct attest_nonce nonce = nonce_of("nonce");
+	struct attest_doc *d = NULL;
+	struct buf out = BUF_INIT(16384), want = BUF_INIT(16384), cose = BUF_INIT(NSM_REPLY_MAX);
+	struct why w;
+	assert_int_equal(attest_doc_make(a, BYTES_LIT("user data"), &nonce, &d, &w), ERR_OK);
+	doc_make(&t->spec, &cose);
+	assert_true(bytes_equal(attest_doc_cose(d), buf_bytes(&cose)));
+	buf_put_str(&want, "{\"module_id\":\"i-0-enc1\",\"timestamp\":1706198400000,\"digest\":\"SHA384\",\"pcrs\":{"
+			   "\"0\":\"" PCR("0") "\",\"1\":\"" PCR("1") "\",\"10\":\"" PCR("a") "\",\"31\":\"");
+	buf_put_str(&want, "ffffffffffffffffffffffffffffffff"
+			   "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff\"},"
+			   "\"certificate\":\"Y2VydA==\",\"cabundle\":[\"cm9vdA==\",\"em9uZQ==\"],\"public_key\":null,"
+			   "\"user_data\":\"dXNlciBkYXRh\",\"nonce\":\"bm9uY2U=\",\"document\":\"");
+	buf_put_base64(&want, buf_bytes(&cose));
+	buf_put_str(&want, "\"}");
+	attest_doc_json(d, &out);
+	assert_string_equal(buf_cstr(&out), buf_cstr(&want));
+	assert_null(attest_doc_warning(d));
+	assert_false(attest_doc_verified(d));
+	assert_int_equal(attest_doc_pcr(d, 10).p[0], 0xaa);
+	assert_int_equal(attest_doc_pcr(d, 2).n, 0);
+	buf_free(&out);
+	buf_free(&want);
+	buf_free(&cose);
+	attest_doc_free(d);
+	attest_free(a);
+}
+
+static enum err ask(struct world *t, const char *nonce, struct why *w)
+{
+	struct attest *a = attester(t, t->real, "");
+	struct attest_nonce n = {.present = false};
+	struct attest_doc *d = NULL;
+	if (nonce != NULL)
+		n = nonce_of(nonce);
+	enum err e = attest_doc_make(a, BYTES_LIT("user data"), &n, &d, w);
+	assert_int_equal(d != NULL, e == ERR_OK);
+	attest_doc_free(d);
+	attest_free(a);
+	return e;
+}
+
+static void an_answer_to_another_question_is_refused(void **s)
+{
+	struct world *t = *s;
+	struct why w;
+	assert_int_equal(ask(t, "nonce", &w), ERR_OK);
+	assert_int_equal(ask(t, "noncf", &w), ERR_NSM);
+	assert_int_equal(ask(t, "nonce2", &w), ERR_NSM);
+	assert_int_equal(ask(t, NULL, &w), ERR_NSM);
+	t->spec.nonce = bytes_of(NULL, 0);
+	assert_int_equal(ask(t, NULL, &w), ERR_OK);
+	assert_int_equal(ask(t, "nonce", &w), ERR_NSM);
+	assert_string_equal(w.text, "the NSM's document does not hold the nonce that was to be attested");
+	t->spec.nonce = BYTES_LIT("");
+	assert_int_equal(ask(t, NULL, &w), ERR_NSM);
+	t->spec = doc_spec_good();
+	t->spec.user_data = BYTES_LIT("user dat4");
+	assert_int_equal(ask(t, "nonce", &w), ERR_NSM);
+	assert_string_equal(w.text, "the NSM's document does not hold the user data that was to be attested");
+	t->spec.user_data = bytes_of(NULL, 0);
+	assert_int_equal(ask(t, "nonce", &w), ERR_NSM);
+	t->spec = doc_spec_good();
+	t->spec.public_key = BYTES_LIT("key");
+	assert_int_equal(ask(t, "nonce", &w), ERR_NSM);
+	assert_string_equal(w.text, "the NSM's document holds a public key, and none was to be attested");
+}
+
+static void an_nsm_that_refuses_is_told_by_name(void **s)
+{
+	struct world *t = *s;
+	struct why w;
+	t->fake.answer = NULL;
+	t->fake.replies[0] = BYTES_LIT("\xa1\x65"
+				       "Error\x6dInternalError");
+	assert_int_equal(ask(t, "nonce", &w), ERR_NSM);
+	assert_string_equal(w.text, "the NSM refused Attestation with InternalError");
+}
+
+/* ---- seeding ---- */
+
+static struct bytes random_reply(void *ctx, struct bytes request)
+{
+	struct world *t = ctx;
+	(void)request;
+	buf_reset(&t->reply);
+	cborio_put_map(&t->reply, 1);
+	cborio_put_cstr(&t->reply, "GetRandom");
+	cborio_put_map(&t->reply, 1);
+	cborio_put_cstr(&t->reply, "random");
+	cborio_put_bytes(&t->reply, BYTES_LIT("0123456789abcdef0123456789abcdef"));
+	return buf_bytes(&t->reply);
+}
+
+static void the_generators_are_seeded_from_the_nsm(void **s)
+{
+	struct world *t = *s;
+	struct why w;
+	t->fake.answer = random_reply;
+	assert_int_equal(attest_seed(t->real, t->crypto, &w), ERR_OK);
+	assert_int_equal(t->fake.calls, 8);
+}
+
+static void without_the_nsms_randomness_seeding_fails(void **s)
+{
+	struct world *t = *s;
+	struct why w;
+	assert_int_equal(attest_seed(t->dummy, t->crypto, &w), ERR_NSM);
+	assert_int_equal(attest_seed(t->real, t->crypto, &w), ERR_NSM);
+}
+
+/* ---- instructions ---- */
+
+static void instructions_are_json_and_fit_the_purpose(void **s)
+{
+	(void)s;
+	static const char *const words[ATTEST_PURPOSES] = {"\\\"purpose\\\":\\\"attestation\\\"", "rsa_oaep_md:sha256",
+							   "GET /info"};
+	for (enum attest_purpose p = 0; p < ATTEST_PURPOSES; p++) {
+		for (int custom = 0; custom < 2; custom++) {
+			struct buf out = BUF_INIT(8192);
+			struct json *j = NULL;
+			struct why w;
+			attest_instructions(p, custom != 0, &out);
+			assert_int_equal(buf_check(&out, &w), ERR_OK);
+			assert_int_equal(json_parse(&j, buf_bytes(&out), &w), ERR_OK);
+			assert_int_equal(json_type(json_get(json_root(j), "summary")), JSON_STRING);
+			assert_true(json_size(json_get(json_root(j), "steps")) >= 7);
+			for (int q = 0; q < ATTEST_PURPOSES; q++)
+				assert_int_equal(strstr(buf_cstr(&out), words[q]) != NULL, q == (int)p);
+			assert_int_equal(strstr(buf_cstr(&out), "jq -j .custom_data_canonical") != NULL, custom);
+			json_free(j);
+			buf_free(&out);
+		}
+	}
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(info_is_one_byte_string_and_its_digest),	     TEST(a_dummy_document_shows_its_pcrs_and_warns),
+		TEST(what_is_attested_is_limited_in_every_back_end), TEST(a_document_is_shown_as_the_nsm_gave_it),
+		TEST(an_answer_to_another_question_is_refused),	     TEST(an_nsm_that_refuses_is_told_by_name),
+		TEST(the_generators_are_seeded_from_the_nsm),	     TEST(without_the_nsms_randomness_seeding_fails),
+		TEST(instructions_are_json_and_fit_the_purpose),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,545 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+
+/* environ's strings are not const. */
+#define VAR(s) ((char[]){s})
+
+static struct why why;
+
+static struct config *must_parse_with(const char *text, char *const *env, const struct config_set *sets, size_t n)
+{
+	struct config *c = NULL;
+	enum err e = config_parse(&c, "t.conf", bytes_str(text), env, sets, n, &why);
+
+	if (e)
+		fail_msg("%s", why.text);
+	return c;
+}
+
+static struct config *must_parse(const char *text)
+{
+	return must_parse_with(text, NULL, NULL, 0);
+}
+
+static void must_fail_with(struct bytes text, char *const *env, const struct config_set *sets, size_t n,
+			   const char *expected)
+{
+	struct config *c = (struct config *)&why; /* outputs stay untouched on failure */
+
+	assert_int_equal(config_parse(&c, "t.conf", text, env, sets, n, &why), ERR_CONFIG);
+	assert_ptr_equal(c, &why);
+	assert_int_equal(why.err, ERR_CONFIG);
+	if (!strstr(why.text, expected))
+		fail_msg("\"%s\" lacks \"%s\"", why.text, expected);
+}
+
+static void must_fail(const char *text, const char *expected)
+{
+	must_fail_with(bytes_str(text), NULL, NULL, 0, expected);
+}
+
+static char *shown(const struct config *c, bool security)
+{
+	struct buf b = BUF_INIT(1 << 20);
+	char *s;
+
+	config_show(c, security, &b);
+	s = strdup(buf_cstr(&b));
+	assert_non_null(s);
+	buf_free(&b);
+	return s;
+}
+
+static void nothing_gives_the_defaults(void **state)
+{
+	struct config *c = NULL;
+
+	(void)state;
+	assert_int_equal(config_load(&c, NULL, NULL, NULL, 0, &why), ERR_OK);
+	assert_string_equal(c->listen, "127.0.0.1:8765");
+	assert_string_equal(c->public_listen, "");
+	assert_string_equal(c->agent, "OpenClaw");
+	assert_string_equal(c->guardrail, "LLM Proxy with Guardrails");
+	assert_int_equal(c->max_body, 64 << 20);
+	assert_int_equal(c->max_messages, 1 << 20);
+	assert_int_equal(c->durability, CONFIG_DURABILITY_PROCESS);
+	assert_int_equal(c->log_format, CONFIG_LOG_TEXT);
+	assert_int_equal(c->log_level, CONFIG_LOG_LEVEL_INFO);
+	config_free(c);
+	config_free(NULL);
+}
+
+static void reads_keys_comments_and_blanks(void **state)
+{
+	struct config *c = must_parse(
+		"# a comment\n\n \t# another\n\tlisten \t=  unix:/run/a b.sock\t \nnsm=dummy\n"
+		"info_build = a = b \"c\" \\d\nlog_level = debug\ndurability = power\ninfo_version=");
+
+	(void)state;
+	assert_string_equal(c->listen, "unix:/run/a b.sock");
+	assert_string_equal(c->nsm, "dummy");
+	assert_string_equal(c->info_build, "a = b \"c\" \\d");
+	assert_string_equal(c->info_version, "");
+	assert_int_equal(c->log_level, CONFIG_LOG_LEVEL_DEBUG);
+	assert_int_equal(c->durability, CONFIG_DURABILITY_POWER);
+	config_free(c);
+}
+
+static void quotes_keep_spaces_and_hashes(void **state)
+{
+	struct config *c = must_parse("agent = \" #1 \\\"A\\\\B\\\" \" \nguardrail = \"x\"\ninfo_build = \"\"\n");
+
+	(void)state;
+	assert_string_equal(c->agent, " #1 \"A\\B\" ");
+	assert_string_equal(c->guardrail, "x");
+	assert_string_equal(c->info_build, "");
+	config_free(c);
+	must_fail("agent = \"x", "t.conf:1: the value lacks its closing double quote");
+	must_fail("agent = \"x\\\"", "closing double quote");
+	must_fail("agent = \"", "closing double quote");
+	must_fail("agent = \"a\" b", "follows the closing double quote");
+	must_fail("agent = \"a\" # b", "a comment needs a line of its own");
+	must_fail("agent = \"a\\nb\"", "stands only before");
+	must_fail("agent = \"a\\", "stands only before");
+	must_fail("agent = a # b", "a comment needs a line of its own");
+}
+
+static void an_unknown_key_is_an_error_that_suggests_one(void **state)
+{
+	(void)state;
+	must_fail("\n\nlisten = unix:/a\n\nlisen = x\n", "t.conf:5: unknown key \"lisen\" (did you mean \"listen\"?)");
+	must_fail("max-body = 1", "did you mean \"max_body\"?");
+	must_fail("Listen = x", "did you mean \"listen\"?");
+	must_fail("nothing_like_it = x", "t.conf:1: unknown key \"nothing_like_it\"");
+	assert_null(strstr(why.text, "did you mean"));
+	must_fail("xx = x", "t.conf:1: unknown key \"xx\"");
+	assert_null(strstr(why.text, "did you mean"));
+	must_fail("= x", "unknown key \"\"");
+	must_fail("listen", "t.conf:1: expected \"key = value\"");
+}
+
+static void a_key_twice_in_the_file_is_an_error(void **state)
+{
+	(void)state;
+	must_fail("agent = a\nnsm = dummy\nagent = a\n", "t.conf:3: agent was already set on line 1");
+}
+
+static void bytes_that_are_no_text_are_errors(void **state)
+{
+	static const char nul[] = "agent = a\0b\n", comment[] = "# a\0b\n";
+
+	(void)state;
+	must_fail_with(bytes_of(nul, sizeof(nul) - 1), NULL, NULL, 0, "t.conf:1: the line holds a NUL byte");
+	must_fail_with(bytes_of(comment, sizeof(comment) - 1), NULL, NULL, 0, "a NUL byte");
+	must_fail("agent = a\x01"
+		  "b",
+		  "a control character");
+	must_fail("agent = a\x7f", "a control character");
+	must_fail("agent = a\xc2\x9b"
+		  "31m",
+		  "a control character");
+	must_fail("agent = \xff", "not UTF-8");
+	must_fail("# \xed\xa0\x80", "not UTF-8");
+	must_fail("agent = a\tb", "the value of agent holds a control character");
+	must_fail("agent = a\r\nnsm = dummy\r\n", "t.conf:1: the line ends in CR LF");
+	must_fail("\xef\xbb\xbf"
+		  "agent = a",
+		  "byte-order mark");
+	config_free(must_parse("agent = \xc3\xa9\xc2\xa0\xf0\x9f\x90\xbe"));
+}
+
+static void lines_have_a_limit(void **state)
+{
+	char line[CONFIG_LINE_MAX + 2];
+
+	(void)state;
+	memset(line, 'x', sizeof(line));
+	line[0] = '#';
+	line[CONFIG_LINE_MAX] = '\0';
+	config_free(must_parse(line));
+	line[CONFIG_LINE_MAX] = 'x';
+	line[CONFIG_LINE_MAX + 1] = '\0';
+	must_fail(line, "t.conf:1: the line is 4097 bytes long");
+}
+
+static void files_have_a_limit(void **state)
+{
+	char *text = malloc(CONFIG_FILE_MAX + 1), path[] = "/tmp/attestd-config-XXXXXX";
+	int fd = mkstemp(path);
+	struct config *c = NULL;
+
+	(void)state;
+	assert_non_null(text);
+	assert_true(fd >= 0);
+	memset(text, '\n', CONFIG_FILE_MAX + 1);
+	assert_int_equal(write(fd, text, CONFIG_FILE_MAX), CONFIG_FILE_MAX);
+	assert_int_equal(config_load(&c, path, NULL, NULL, 0, &why), ERR_OK);
+	config_free(c);
+	assert_int_equal(write(fd, text, 1), 1);
+	assert_int_equal(config_load(&c, path, NULL, NULL, 0, &why), ERR_CONFIG);
+	assert_non_null(strstr(why.text, "larger than 262144 bytes"));
+	must_fail_with(bytes_of(text, CONFIG_FILE_MAX + 1), NULL, NULL, 0, "t.conf: the file is larger");
+	close(fd);
+	unlink(path);
+	free(text);
+}
+
+static void an_unreadable_file_is_the_environments_fault(void **state)
+{
+	struct config *c = NULL;
+
+	(void)state;
+	assert_int_equal(config_load(&c, "/nonexistent/a.conf", NULL, NULL, 0, &why), ERR_ENVIRONMENT);
+	assert_non_null(strstr(why.text, "/nonexistent/a.conf: No such file"));
+	assert_int_equal(config_load(&c, "/", NULL, NULL, 0, &why), ERR_ENVIRONMENT);
+	assert_null(c);
+}
+
+static void values_have_limits(void **state)
+{
+	char line[CONFIG_VALUE_MAX + 16] = "kek_file = ";
+	size_t front = strlen(line);
+	struct config *c;
+
+	(void)state;
+	memset(line + front, 'p', CONFIG_VALUE_MAX);
+	line[front + CONFIG_VALUE_MAX] = '\0';
+	c = must_parse(line);
+	assert_int_equal(strlen(c->kek_file), CONFIG_VALUE_MAX);
+	config_free(c);
+	line[front + CONFIG_VALUE_MAX] = 'p';
+	line[front + CONFIG_VALUE_MAX + 1] = '\0';
+	must_fail(line, "the value of kek_file is 1025 bytes long, and at most 1024 are allowed");
+
+	memcpy(line, "info_name =", 11);
+	line[front + 128] = '\0';
+	config_free(must_parse(line));
+	line[front + 128] = 'p';
+	line[front + 129] = '\0';
+	must_fail(line, "info_name is 129 bytes long, and at most 128");
+}
+
+static void numbers_are_strict(void **state)
+{
+	static const char *const bad[] = {"",
+					  "-1",
+					  "+1",
+					  " ",
+					  "1x",
+					  "0x10",
+					  "1.5",
+					  "1e3",
+					  "01",
+					  "1 ",
+					  "k",
+					  "5k",
+					  "9223372036854775808",
+					  "18446744073709551617",
+					  "99999999999999999999999999"};
+	char line[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct config_set set = {"--set", "nsm_queue", bad[i]};
+
+		must_fail_with(bytes_str(""), NULL, &set, 1, "--set: nsm_queue must be a whole number from 1 to 4096");
+		if (bad[i][0] != '\0' && !strchr(bad[i], ' ')) {
+			snprintf(line, sizeof(line), "nsm_queue = %s", bad[i]);
+			must_fail(line, "t.conf:1: nsm_queue must be a whole number");
+		}
+	}
+	must_fail("nsm_queue = 0", "from 1 to 4096, not \"0\"");
+	must_fail("nsm_queue = 4097", "from 1 to 4096, not \"4097\"");
+	config_free(must_parse("nsm_queue = 1"));
+	config_free(must_parse("nsm_queue = 4096"));
+	config_free(must_parse("workers = 0"));
+}
+
+static void sizes_and_times_take_units(void **state)
+{
+	struct config *c = must_parse("max_body = 1k\nmax_inflight = 2g\npublic_inflight = 3m\nsession_lifetime = 2h\n"
+				      "nsm_timeout = 5m\nheader_timeout = 7s\nidle_timeout = 8\n");
+
+	(void)state;
+	assert_int_equal(c->max_body, 1024);
+	assert_int_equal(c->max_inflight, INT64_C(2) << 30);
+	assert_int_equal(c->public_inflight, 3 << 20);
+	assert_int_equal(c->session_lifetime, 7200);
+	assert_int_equal(c->nsm_timeout, 300);
+	assert_int_equal(c->header_timeout, 7);
+	assert_int_equal(c->idle_timeout, 8);
+	config_free(c);
+	must_fail("max_body = 5h", "not \"5h\"");
+	must_fail("max_body = k", "not \"k\"");
+	must_fail("max_body = 1kk", "not \"1kk\"");
+	must_fail("max_body = 9007199254740993k", "max_body must be");
+	must_fail("max_body = 1023", "from 1024 to 1073741824 bytes");
+	must_fail("max_body = 1073741825", "from 1024 to 1073741824 bytes");
+	must_fail("nsm_timeout = 5k", "from 1 to 300 seconds");
+	must_fail("nsm_timeout = 6m", "from 1 to 300 seconds");
+}
+
+static void choices_are_listed(void **state)
+{
+	(void)state;
+	must_fail("log_level = loud", "t.conf:1: log_level must be one of error|warn|info|debug, not \"loud\"");
+	must_fail("log_level =", "log_level must be one of");
+	must_fail("log_level = warn|info", "log_level must be one of");
+	must_fail("durability = proc", "durability must be one of process|power");
+}
+
+static void environment_overrides_the_file_and_flags_override_both(void **state)
+{
+	char *env[] = {VAR("PATH=/bin"),
+		       VAR("ATTESTD_LISTEN=unix:/env"),
+		       VAR("ATTESTD_NSM_QUEUE=7"),
+		       VAR("ATTESTD_CONFIG=/etc/x"),
+		       VAR("ATTESTD_INFO_NAME= #"),
+		       VAR("ATTESTDX=1"),
+		       VAR("attestd_nsm=x"),
+		       NULL};
+	struct config_set sets[] = {{"--set", "nsm_queue", "8"}, {"--set", "nsm_queue", "9"}};
+	const char *file = "listen = unix:/file\nnsm_queue = 6\nnsm_burst = 5\n";
+	struct config *c = must_parse_with(file, env, sets, 2);
+
+	(void)state;
+	assert_string_equal(c->listen, "unix:/env");
+	assert_string_equal(c->info_name, " #"); /* no quoting outside the file */
+	assert_int_equal(c->nsm_queue, 9);
+	assert_int_equal(c->nsm_burst, 5);
+	config_free(c);
+}
+
+static void env_fails(char *variable, const char *expected)
+{
+	char *const env[] = {variable, NULL};
+
+	must_fail_with(bytes_str(""), env, NULL, 0, expected);
+}
+
+static void faults_name_the_variable_or_the_flag(void **state)
+{
+	struct config_set sets[] = {{"--listen", "listen", "a\nb"}, {"--set", "lisen", "x"}, {"--set", "zzzzzz", "x"}};
+	char lengthy[512];
+
+	(void)state;
+	env_fails(VAR("ATTESTD_LISEN=x"), "ATTESTD_LISEN: there is no such key (did you mean ATTESTD_LISTEN?)");
+	env_fails(VAR("ATTESTD_NSM_QUEUE=0"), "ATTESTD_NSM_QUEUE: nsm_queue must be");
+	env_fails(VAR("ATTESTD_=x"), "ATTESTD_: there is no such key");
+	env_fails(VAR("ATTESTD_listen=x"), "ATTESTD_listen: there is no such key");
+	env_fails(VAR("ATTESTD_AGENT=\xff"), "ATTESTD_AGENT: the value of agent holds text that is not UTF-8");
+	for (size_t n = 60; n < 70; n++) {
+		memset(lengthy, 'X', sizeof(lengthy));
+		memcpy(lengthy, "ATTESTD_", 8);
+		lengthy[8 + n] = '=';
+		lengthy[9 + n] = '\0';
+		env_fails(lengthy, "XXX: there is no such key");
+	}
+	must_fail_with(bytes_str(""), NULL, &sets[0], 1, "--listen: the value of listen holds a control character");
+	must_fail_with(bytes_str(""), NULL, &sets[1], 1, "--set: unknown key \"lisen\" (did you mean \"listen\"?)");
+	must_fail_with(bytes_str(""), NULL, &sets[2], 1, "--set: unknown key \"zzzzzz\"");
+}
+
+static void shares_that_contradict_are_errors_and_defaults_give_way(void **state)
+{
+	struct config *c = must_parse(
+		"max_sessions = 100\nmax_connections = 8\nmax_inflight = 65536\nmax_body = 1024\n");
+
+	(void)state;
+	assert_int_equal(c->public_sessions, 50);
+	assert_int_equal(c->public_connections, 4);
+	assert_int_equal(c->public_inflight, 65536); /* its own least */
+	config_free(c);
+	c = must_parse("max_sessions = 100\npublic_sessions = 100\n");
+	assert_int_equal(c->public_sessions, 100);
+	config_free(c);
+	must_fail("public_sessions = 101\nmax_sessions = 100\n",
+		  "t.conf:1: public_sessions (101) is more than max_sessions (100)");
+	must_fail("public_sessions = 100001\n", "more than max_sessions (100000)");
+	must_fail("public_connections = 9\nmax_connections = 8\n", "more than max_connections");
+	must_fail("public_inflight = 1g\n", "more than max_inflight");
+	must_fail("max_body = 512m\n",
+		  "t.conf:1: one body of max_body (536870912) does not fit into max_inflight (268435456)");
+	must_fail("max_inflight = 1m\n", "t.conf:1: one body of max_body");
+	config_free(must_parse("max_body = 1m\nmax_inflight = 1m\n"));
+}
+
+static void attested_names_must_fit(void **state)
+{
+	/* 64 bytes and 19, then 20. */
+#define NAME64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	(void)state;
+	config_free(must_parse("agent = " NAME64 "\nguardrail = 0123456789abcdef012\n"));
+	must_fail("agent = " NAME64 "\nguardrail = 0123456789abcdef0123\n",
+		  "t.conf:2: agent and guardrail together take 84 bytes");
+	must_fail("agent = " NAME64 "x\n", "agent is 65 bytes long");
+	/* 58 + 25 of the default guardrail, then one more: the agent is named. */
+	config_free(must_parse("agent = 0123456789abcdef0123456789abcdef0123456789abcdef0123456789\n"));
+	must_fail("agent = 0123456789abcdef0123456789abcdef0123456789abcdef0123456789a\n",
+		  "t.conf:1: agent and guardrail");
+	/* Escapes count: 41 quotes are 82, six-byte escapes and surrogate pairs likewise. */
+	config_free(must_parse(
+		"guardrail = x\nagent = .\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\n"));
+	must_fail(
+		"guardrail = x\nagent = ..\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\n",
+		"take 85 bytes");
+	must_fail(
+		"guardrail = x\nagent = \xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\n",
+		"take 85 bytes");
+	must_fail(
+		"guardrail = x\nagent = \xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\n",
+		"take 85 bytes");
+	must_fail("agent =\n", "t.conf:1: agent must not be empty");
+	must_fail("guardrail = \"\"\n", "t.conf:1: guardrail must not be empty");
+}
+
+static void keys_that_must_mean_something_do(void **state)
+{
+	(void)state;
+	config_free(must_parse("nsm = auto"));
+	config_free(must_parse("nsm = device"));
+	must_fail("nsm = simulator", "t.conf:1: nsm must be auto, device or dummy, not \"simulator\"");
+	must_fail("nsm = socket:/x", "nsm must be auto, device or dummy");
+	must_fail("nsm =", "nsm must be auto, device or dummy, not \"\"");
+	must_fail("db =", "db must not be empty");
+	must_fail("boot_id_file =", "boot_id_file must not be empty");
+}
+
+static void what_is_shown_parses_back_to_itself(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		"max_sessions = 100\nmax_body = 1m\nmax_inflight = 1m\nsession_lifetime = 2h\nlog_format = json\n",
+		"agent = \" a\"\nguardrail = \"b \"\ninfo_name = \"a#\\\\b\\\"\"\ninfo_build = a\\b\"\ninfo_version = \"\\\"\"\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct config *c = must_parse(texts[i]), *again;
+		char *first = shown(c, false), *second, *sec = shown(c, true), *sec_again;
+
+		again = must_parse(first);
+		second = shown(again, false);
+		sec_again = shown(again, true);
+		assert_string_equal(first, second);
+		assert_string_equal(sec, sec_again);
+		config_free(c);
+		config_free(again);
+		free(first);
+		free(second);
+		free(sec);
+		free(sec_again);
+	}
+}
+
+static void security_shows_the_marked_keys_only_and_operations_do_not_change_it(void **state)
+{
+	struct config *a = must_parse(""), *b = must_parse("workers = 3\nlog_level = debug\ndb = x\n");
+	struct config *c = must_parse("session_lifetime = 61\n");
+	char *sa = shown(a, true), *sb = shown(b, true), *sc = shown(c, true);
+
+	(void)state;
+	assert_string_equal(sa, sb);
+	assert_string_not_equal(sa, sc);
+	assert_ptr_equal(strstr(sa, "listen = 127.0.0.1:8765\npublic_listen = \"\"\nnsm = auto\n"), sa);
+	assert_null(strstr(sa, "workers"));
+	assert_non_null(strstr(sa, "\nmax_messages = 1048576\n"));
+	config_free(a);
+	config_free(b);
+	config_free(c);
+	free(sa);
+	free(sb);
+	free(sc);
+}
+
+/* The example with its keys uncommented is the defaults. */
+static void the_example_shows_every_default(void **state)
+{
+	struct buf b = BUF_INIT(1 << 20), text = BUF_INIT(1 << 20);
+	struct config *c = must_parse(""), *d;
+	char *defaults = shown(c, false), *example;
+	const char *line;
+
+	(void)state;
+	config_example(&b);
+	line = buf_cstr(&b);
+	assert_non_null(line);
+	config_free(must_parse(line));
+	while (*line) {
+		size_t n = strcspn(line, "\n") + 1;
+
+		if (line[0] == '#' && line[1] >= 'a' && line[1] <= 'z')
+			buf_put(&text, line + 1, n - 1);
+		assert_true(n <= 120);
+		line += n;
+	}
+	d = must_parse(buf_cstr(&text));
+	example = shown(d, false);
+	assert_string_equal(defaults, example);
+	config_free(c);
+	config_free(d);
+	free(defaults);
+	free(example);
+	buf_free(&b);
+	buf_free(&text);
+}
+
+static void help_names_every_key(void **state)
+{
+	struct buf b = BUF_INIT(1 << 20);
+	struct config *c = must_parse("");
+	char *defaults = shown(c, false), *rest = defaults, *line;
+
+	(void)state;
+	config_help(&b);
+	while ((line = strsep(&rest, "\n")) && *line) {
+		if (!strstr(buf_cstr(&b), line))
+			fail_msg("the help lacks \"%s\"", line);
+	}
+	assert_non_null(strstr(buf_cstr(&b), "One of error|warn|info|debug.\n"));
+	assert_non_null(strstr(buf_cstr(&b), "From 1 to 300 seconds.\n"));
+	assert_non_null(strstr(buf_cstr(&b), "From 1024 to 1073741824 bytes.\n"));
+	config_free(c);
+	free(defaults);
+	buf_free(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_gives_the_defaults),
+		cmocka_unit_test(reads_keys_comments_and_blanks),
+		cmocka_unit_test(quotes_keep_spaces_and_hashes),
+		cmocka_unit_test(an_unknown_key_is_an_error_that_suggests_one),
+		cmocka_unit_test(a_key_twice_in_the_file_is_an_error),
+		cmocka_unit_test(bytes_that_are_no_text_are_errors),
+		cmocka_unit_test(lines_have_a_limit),
+		cmocka_unit_test(files_have_a_limit),
+		cmocka_unit_test(an_unreadable_file_is_the_environments_fault),
+		cmocka_unit_test(values_have_limits),
+		cmocka_unit_test(numbers_are_strict),
+		cmocka_unit_test(sizes_and_times_take_units),
+		cmocka_unit_test(choices_are_listed),
+		cmocka_unit_test(environment_overrides_the_file_and_flags_override_both),
+		cmocka_unit_test(faults_name_the_variable_or_the_flag),
+		cmocka_unit_test(shares_that_contradict_are_errors_and_defaults_give_way),
+		cmocka_unit_test(attested_names_must_fit),
+		cmocka_unit_test(keys_that_must_mean_something_do),
+		cmocka_unit_test(what_is_shown_parses_back_to_itself),
+		cmocka_unit_test(security_shows_the_marked_keys_only_and_operations_do_not_change_it),
+		cmocka_unit_test(the_example_shows_every_default),
+		cmocka_unit_test(help_names_every_key),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,241 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "cborio.h"
+#include "nsm.h"
+
+static struct nsm *open_dummy(void)
+{
+	struct nsm *n = NULL;
+	struct why w;
+	bool fell;
+	assert_int_equal(nsm_open(&n, "dummy", NSM_DEVICE_PATH, &fell, &w), ERR_OK);
+	assert_false(fell);
+	return n;
+}
+
+/* ---- opening ---- */
+
+static void a_missing_device_says_what_to_do(void **s)
+{
+	(void)s;
+	struct nsm *n = NULL;
+	struct why w;
+	bool fell = true;
+	assert_int_equal(nsm_open(&n, "device", "/nonexistent/nsm", &fell, &w), ERR_ENVIRONMENT);
+	assert_string_equal(w.text, "/nonexistent/nsm is missing: this is not a Nitro Enclave, or its kernel lacks the "
+				    "nsm driver; for development use nsm = dummy");
+	assert_null(n);
+	assert_true(fell);
+}
+
+static void auto_falls_back_only_when_the_device_is_missing(void **s)
+{
+	(void)s;
+	struct nsm *n = NULL;
+	struct why w;
+	bool fell = false;
+	assert_int_equal(nsm_open(&n, "auto", "/nonexistent/nsm", &fell, &w), ERR_OK);
+	assert_true(fell);
+	assert_true(nsm_is_dummy(n));
+	assert_false(nsm_is_device(n));
+	assert_string_equal(nsm_name(n), "dummy");
+	nsm_close(n);
+	n = NULL;
+	assert_int_equal(nsm_open(&n, "auto", "/dev/null", &fell, &w), ERR_OK);
+	assert_false(fell);
+	assert_true(nsm_is_device(n));
+	assert_false(nsm_is_dummy(n));
+	assert_string_equal(nsm_name(n), "device");
+	nsm_close(n);
+	n = NULL;
+	/* there, and not to be opened: a directory */
+	assert_int_equal(nsm_open(&n, "auto", "/dev", &fell, &w), ERR_ENVIRONMENT);
+	assert_non_null(strstr(w.text, "EISDIR"));
+	assert_null(n);
+}
+
+static void an_unknown_back_end_is_a_configuration_error(void **s)
+{
+	(void)s;
+	struct nsm *n = NULL;
+	struct why w;
+	bool fell;
+	assert_int_equal(nsm_open(&n, "simulator", NSM_DEVICE_PATH, &fell, &w), ERR_CONFIG);
+	assert_null(n);
+	nsm_close(NULL);
+}
+
+static void what_is_no_nsm_fails_by_name(void **s)
+{
+	(void)s;
+	struct nsm *n = NULL;
+	struct nsm_description d;
+	struct why w;
+	bool fell;
+	assert_int_equal(nsm_open(&n, "device", "/dev/null", &fell, &w), ERR_OK);
+	assert_int_equal(nsm_describe(n, &d, &w), ERR_NSM);
+	assert_string_equal(w.text, "the NSM device failed with ENOTTY");
+	nsm_close(n);
+}
+
+static void the_device_takes_requests_up_to_4096_bytes(void **s)
+{
+	(void)s;
+	static uint8_t request[NSM_REQUEST_MAX + 1];
+	struct buf reply = BUF_INIT(NSM_REPLY_MAX);
+	struct why w;
+	void *state = NULL;
+	assert_int_equal(nsm_device.open(&state, "/dev/null", &w), ERR_OK);
+	assert_int_equal(nsm_device.call(state, bytes_of(request, 0), &reply, &w), ERR_INTERNAL);
+	assert_int_equal(nsm_device.call(state, bytes_of(request, 1), &reply, &w), ERR_NSM);
+	assert_int_equal(nsm_device.call(state, bytes_of(request, NSM_REQUEST_MAX), &reply, &w), ERR_NSM);
+	assert_int_equal(nsm_device.call(state, bytes_of(request, NSM_REQUEST_MAX + 1), &reply, &w), ERR_INTERNAL);
+	assert_int_equal(reply.n, 0);
+	struct buf small = BUF_INIT(NSM_REPLY_MAX - 1);
+	assert_int_equal(nsm_device.call(state, bytes_of(request, 1), &small, &w), ERR_MEMORY);
+	nsm_device.close(state);
+	nsm_device.close(NULL);
+	buf_free(&reply);
+	buf_free(&small);
+}
+
+/* ---- the dummy ---- */
+
+static void the_dummy_describes_itself(void **s)
+{
+	(void)s;
+	struct nsm *n = open_dummy();
+	struct nsm_description d;
+	struct why w;
+	assert_int_equal(nsm_describe(n, &d, &w), ERR_OK);
+	assert_string_equal(d.module_id, "dummy");
+	assert_string_equal(d.digest, "SHA384");
+	assert_int_equal(d.max_pcrs, 16);
+	assert_int_equal(d.locked_pcrs, 0x11f);
+	assert_int_equal(d.version_major, 1);
+	nsm_close(n);
+}
+
+static void the_dummys_pcrs_are_one_digit_repeated(void **s)
+{
+	(void)s;
+	struct nsm *n = open_dummy();
+	struct why w;
+	for (unsigned i = 0; i <= NSM_PCRS_MAX; i++) {
+		struct buf v = BUF_INIT(NSM_PCR_SIZE);
+		bool locked = false, known = i <= 4 || i == 8;
+		enum err e = nsm_pcr(n, i, &v, &locked, &w);
+		assert_int_equal(e, known ? ERR_OK : ERR_NSM);
+		if (known) {
+			assert_int_equal(v.n, NSM_PCR_SIZE);
+			for (size_t k = 0; k < v.n; k++)
+				assert_int_equal(v.p[k], i * 0x11);
+			assert_true(locked);
+		} else {
+			assert_string_equal(w.text, "the NSM refused DescribePCR with InvalidIndex");
+			assert_int_equal(v.n, 0);
+		}
+		buf_free(&v);
+	}
+	nsm_close(n);
+}
+
+static void the_dummy_gives_neither_randomness_nor_documents(void **s)
+{
+	(void)s;
+	struct nsm *n = open_dummy();
+	struct buf doc = BUF_INIT(NSM_REPLY_MAX);
+	uint8_t out[4] = {1, 2, 3, 4};
+	struct why w;
+	assert_int_equal(nsm_random(n, out, sizeof(out), &w), ERR_NSM);
+	assert_string_equal(w.text, "the NSM refused GetRandom with InvalidOperation");
+	assert_memory_equal(out, ((uint8_t[]){1, 2, 3, 4}), 4);
+	assert_int_equal(nsm_attest(n, &(struct nsm_attestation){.nonce = BYTES_LIT("x")}, &doc, &w), ERR_NSM);
+	assert_string_equal(w.text, "the NSM refused Attestation with InvalidOperation");
+	assert_int_equal(doc.n, 0);
+	nsm_close(n);
+}
+
+static void dummy_answers(struct bytes request, const char *error)
+{
+	struct buf reply = BUF_INIT(256), want = BUF_INIT(256);
+	struct why w;
+	assert_int_equal(nsm_dummy.call(NULL, request, &reply, &w), ERR_OK);
+	cborio_put_map(&want, 1);
+	cborio_put_cstr(&want, "Error");
+	cborio_put_cstr(&want, error);
+	assert_true(bytes_equal(buf_bytes(&reply), buf_bytes(&want)));
+	buf_free(&reply);
+	buf_free(&want);
+}
+
+static void dummy_attestation_answers(size_t user_data, size_t nonce, size_t public_key, const char *error)
+{
+	static const uint8_t zeros[2048];
+	struct buf b = BUF_INIT(NSM_REQUEST_MAX);
+	cborio_put_map(&b, 1);
+	cborio_put_cstr(&b, "Attestation");
+	cborio_put_map(&b, 3);
+	cborio_put_cstr(&b, "user_data");
+	cborio_put_bytes(&b, bytes_of(zeros, user_data));
+	cborio_put_cstr(&b, "nonce");
+	cborio_put_bytes(&b, bytes_of(zeros, nonce));
+	cborio_put_cstr(&b, "public_key");
+	cborio_put_bytes(&b, bytes_of(zeros, public_key));
+	dummy_answers(buf_bytes(&b), error);
+	buf_free(&b);
+}
+
+static void the_dummy_keeps_the_nsms_limits(void **s)
+{
+	(void)s;
+	dummy_attestation_answers(512, 512, 1024, "InvalidOperation");
+	dummy_attestation_answers(513, 0, 0, "InputTooLarge");
+	dummy_attestation_answers(0, 513, 0, "InputTooLarge");
+	dummy_attestation_answers(0, 0, 1025, "InputTooLarge");
+}
+
+static void the_dummy_refuses_what_it_does_not_know(void **s)
+{
+	(void)s;
+	dummy_answers(BYTES_LIT(""), "InvalidArgument");
+	dummy_answers(BYTES_LIT("\xff"), "InvalidArgument");
+	dummy_answers(BYTES_LIT("\x65"
+				"Bogus"),
+		      "InvalidArgument");
+	dummy_answers(BYTES_LIT("\xa1\x6b"
+				"Attestation\xa0"),
+		      "InvalidArgument");
+	dummy_answers(BYTES_LIT("\xa1\x6b"
+				"Attestation\xa3\x61x\xf6\x61y\xf6\x61z\xf6"),
+		      "InvalidArgument");
+	dummy_answers(BYTES_LIT("\xa1\x6b"
+				"DescribePCR\xa1\x65index\x20"),
+		      "InvalidArgument");
+	dummy_answers(BYTES_LIT("\xa1\x6b"
+				"DescribePCR\xa1\x65index\x1b\xff\xff\xff\xff\xff\xff\xff\xff"),
+		      "InvalidIndex");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_missing_device_says_what_to_do),
+		cmocka_unit_test(auto_falls_back_only_when_the_device_is_missing),
+		cmocka_unit_test(an_unknown_back_end_is_a_configuration_error),
+		cmocka_unit_test(what_is_no_nsm_fails_by_name),
+		cmocka_unit_test(the_device_takes_requests_up_to_4096_bytes),
+		cmocka_unit_test(the_dummy_describes_itself),
+		cmocka_unit_test(the_dummys_pcrs_are_one_digit_repeated),
+		cmocka_unit_test(the_dummy_gives_neither_randomness_nor_documents),
+		cmocka_unit_test(the_dummy_keeps_the_nsms_limits),
+		cmocka_unit_test(the_dummy_refuses_what_it_does_not_know),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
