@@ -1,0 +1,80 @@
+#include "keys.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* What the 512 bytes of attested claims leave for the two names when every other claim is at its longest. */
+enum { NAMES_JSON_MAX = 83 };
+
+/* `part` is a share of `whole`. A default gives way to a smaller whole; two set keys that contradict are an error. */
+static enum err check_share(struct config *c, const struct source from[KEY_COUNT], enum key_id part, enum key_id whole,
+			    struct why *w)
+{
+	const struct key *p = &config_keys[part], *all = &config_keys[whole];
+	int64_t have = config_get_number(c, p), most = config_get_number(c, all);
+
+	if (have <= most)
+		return ERR_OK;
+	if (from[part].name)
+		return config_fault(w, &from[part], "%s (%" PRId64 ") is more than %s (%" PRId64 ")", p->name, have,
+				    all->name, most);
+	config_put_number(c, p, most / 2 > p->lo ? most / 2 : p->lo);
+	return ERR_OK;
+}
+
+/* Bytes of a valid UTF-8 text as an ASCII JSON string, without the quotes. */
+static size_t json_length(const char *s)
+{
+	size_t n = 0;
+
+	for (; *s; s++) {
+		uint8_t b = (uint8_t)*s;
+
+		if (b == '"' || b == '\\')
+			n += 2;
+		else if (b < 0x80)
+			n += 1;
+		else if (b >= 0xf0)
+			n += 12; /* a surrogate pair */
+		else if (b >= 0xc0)
+			n += 6;
+	}
+	return n;
+}
+
+static enum err check_names(const struct config *c, const struct source from[KEY_COUNT], struct why *w)
+{
+	size_t n = json_length(c->agent) + json_length(c->guardrail);
+
+	if (*c->agent == '\0')
+		return config_fault(w, &from[KEY_agent], "agent must not be empty");
+	if (*c->guardrail == '\0')
+		return config_fault(w, &from[KEY_guardrail], "guardrail must not be empty");
+	if (n > NAMES_JSON_MAX)
+		return config_fault(
+			w, from[KEY_guardrail].name ? &from[KEY_guardrail] : &from[KEY_agent],
+			"agent and guardrail together take %zu bytes as ASCII JSON, and at most %d fit into "
+			"the attested claims",
+			n, (int)NAMES_JSON_MAX);
+	return ERR_OK;
+}
+
+enum err config_check(struct config *c, const struct source from[KEY_COUNT], struct why *w)
+{
+	enum err e;
+
+	if (strcmp(c->nsm, "auto") != 0 && strcmp(c->nsm, "device") != 0 && strcmp(c->nsm, "dummy") != 0)
+		return config_fault(w, &from[KEY_nsm], "nsm must be auto, device or dummy, not \"%.64s\"", c->nsm);
+	if (*c->db == '\0')
+		return config_fault(w, &from[KEY_db], "db must not be empty");
+	if (*c->boot_id_file == '\0')
+		return config_fault(w, &from[KEY_boot_id_file], "boot_id_file must not be empty");
+	if (c->max_body > c->max_inflight)
+		return config_fault(w, from[KEY_max_inflight].name ? &from[KEY_max_inflight] : &from[KEY_max_body],
+				    "one body of max_body (%" PRId64 ") does not fit into max_inflight (%" PRId64 ")",
+				    c->max_body, c->max_inflight);
+	if ((e = check_names(c, from, w)) || (e = check_share(c, from, KEY_public_sessions, KEY_max_sessions, w)) ||
+	    (e = check_share(c, from, KEY_public_inflight, KEY_max_inflight, w)))
+		return e;
+	return check_share(c, from, KEY_public_connections, KEY_max_connections, w);
+}

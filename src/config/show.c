@@ -1,0 +1,117 @@
+#include "keys.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { WIDTH = 100 };
+
+static void put_text(struct buf *out, const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n > 0 && s[0] != '"' && s[0] != ' ' && s[n - 1] != ' ' && !strchr(s, '#')) {
+		buf_put_str(out, s);
+		return;
+	}
+	buf_put_u8(out, '"');
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			buf_put_u8(out, '\\');
+		buf_put_u8(out, (uint8_t)*s);
+	}
+	buf_put_u8(out, '"');
+}
+
+/* "key = value" and a newline; s is the value of a STR or PATH, n of all others. */
+static void put_line(struct buf *out, const struct key *k, const char *s, int64_t n)
+{
+	buf_printf(out, "%s = ", k->name);
+	if (k->type == KEY_STR || k->type == KEY_PATH)
+		put_text(out, s);
+	else if (k->type == KEY_BOOL || k->type == KEY_ENUM)
+		buf_put_bytes(out, config_key_choice(k, n));
+	else
+		buf_printf(out, "%" PRId64, n);
+	buf_put_u8(out, '\n');
+}
+
+void config_show(const struct config *c, bool security_only, struct buf *out)
+{
+	for (size_t i = 0; i < KEY_COUNT; i++) {
+		const struct key *k = &config_keys[i];
+
+		if (security_only && !k->sec)
+			continue;
+		if (k->type == KEY_STR || k->type == KEY_PATH)
+			put_line(out, k, config_get_text(c, k), 0);
+		else
+			put_line(out, k, NULL, config_get_number(c, k));
+	}
+}
+
+static void wrap(struct buf *out, const char *prefix, const char *text)
+{
+	size_t column = 0, margin = strlen(prefix);
+
+	while (*text) {
+		size_t n = strcspn(text, " ");
+
+		if (column > 0 && column + 1 + n > WIDTH) {
+			buf_put_u8(out, '\n');
+			column = 0;
+		}
+		buf_put_str(out, column == 0 ? prefix : " ");
+		column += (column == 0 ? margin : 1) + n;
+		buf_put(out, text, n);
+		text += n;
+		text += strspn(text, " ");
+	}
+	buf_put_u8(out, '\n');
+}
+
+static void put_help(struct buf *out, const char *prefix, const struct key *k)
+{
+	wrap(out, prefix, k->help);
+	if (k->type == KEY_ENUM || k->type == KEY_BOOL)
+		buf_printf(out, "%sOne of %s.\n", prefix, k->text);
+	else if (k->type != KEY_STR && k->type != KEY_PATH)
+		buf_printf(out, "%sFrom %" PRId64 " to %" PRId64 "%s.\n", prefix, k->lo, k->hi,
+			   k->type == KEY_SIZE	    ? " bytes"
+			   : k->type == KEY_SECONDS ? " seconds"
+						    : "");
+}
+
+void config_example(struct buf *out)
+{
+	buf_put_str(
+		out,
+		"# attestd.conf - every key with its default. To change one, take away the # before it.\n"
+		"#\n"
+		"# One `key = value` a line. A comment has a line of its own. A value that begins or ends with a space,\n"
+		"# or has a # in it, stands in double quotes, in which \\\" and \\\\ mean \" and \\.\n"
+		"# Sizes are bytes or have k, m or g behind them (times 1024, 1024^2, 1024^3); times are seconds or have\n"
+		"# s, m or h. A default gives way to this file, that to the environment (ATTESTD_LISTEN=...), and that\n"
+		"# to a flag (--set listen=...). `attestd config check` says whether it is right, and `attestd config\n"
+		"# show` what is in force. [security]: the key enters config_digest.\n");
+	for (size_t i = 0; i < KEY_COUNT; i++) {
+		const struct key *k = &config_keys[i];
+
+		buf_put_u8(out, '\n');
+		put_help(out, "# ", k);
+		if (k->sec)
+			buf_put_str(out, "# [security]\n");
+		buf_put_u8(out, '#');
+		put_line(out, k, k->text, k->dflt);
+	}
+}
+
+void config_help(struct buf *out)
+{
+	for (size_t i = 0; i < KEY_COUNT; i++) {
+		const struct key *k = &config_keys[i];
+
+		buf_put_str(out, "  ");
+		put_line(out, k, k->text, k->dflt);
+		put_help(out, "        ", k);
+	}
+}

@@ -1,0 +1,277 @@
+#include "store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "db.h"
+
+enum { HASH_SIZE = 32 };
+
+/* `seen` has no index but its row numbers: it is only ever appended to, read whole, and cut off at its old end. The
+ * lengths are limits that no honest caller meets. */
+static const struct db_spec spec = {
+	.noun = "session database",
+	.application_id = 0x61747364, /* "atsd" */
+	.schema = STORE_SCHEMA,
+	.sql = "CREATE TABLE meta("
+	       "	name TEXT NOT NULL PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 64),"
+	       "	value BLOB NOT NULL CHECK (length(value) <= 4096)"
+	       ") STRICT, WITHOUT ROWID;"
+	       "CREATE TABLE session("
+	       "	row INTEGER PRIMARY KEY,"
+	       "	id TEXT NOT NULL CHECK (length(id) = 43),"
+	       "	created_wall_ms INTEGER NOT NULL,"
+	       "	created_boot_ms INTEGER NOT NULL,"
+	       "	expires_boot_ms INTEGER NOT NULL,"
+	       "	is_public INTEGER NOT NULL CHECK (is_public IN (0, 1)),"
+	       "	fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),"
+	       "	scope BLOB NOT NULL CHECK (length(scope) IN (0, 32)),"
+	       "	wrapped BLOB NOT NULL CHECK (length(wrapped) BETWEEN 1 AND 1024),"
+	       "	sealed BLOB NOT NULL CHECK (length(sealed) BETWEEN 29 AND 256)"
+	       ") STRICT;"
+	       "CREATE TABLE seen("
+	       "	id INTEGER PRIMARY KEY,"
+	       "	row INTEGER NOT NULL,"
+	       "	number INTEGER NOT NULL CHECK (number BETWEEN 0 AND 4294967295),"
+	       "	iv BLOB NOT NULL CHECK (length(iv) = 12)"
+	       ") STRICT",
+};
+
+enum statement {
+	META_GET,
+	META_PUT,
+	SESSION_PUT,
+	SESSION_DELETE,
+	SESSION_ALL,
+	SESSION_CLEAR,
+	SEEN_PUT,
+	SEEN_ALL,
+	SEEN_FIRST,
+	SEEN_LAST,
+	SEEN_DELETE,
+	SEEN_CLEAR,
+	STATEMENTS
+};
+
+static const char *const statements[STATEMENTS] = {
+	[META_GET] = "SELECT value FROM meta WHERE name = ?",
+	[META_PUT] = "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+	[SESSION_PUT] = "INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[SESSION_DELETE] = "DELETE FROM session WHERE row = ?",
+	[SESSION_ALL] = "SELECT * FROM session ORDER BY row",
+	[SESSION_CLEAR] = "DELETE FROM session",
+	[SEEN_PUT] = "INSERT INTO seen VALUES (?, ?, ?, ?)",
+	[SEEN_ALL] = "SELECT row, number, iv FROM seen ORDER BY id",
+	[SEEN_FIRST] = "SELECT min(id) FROM seen",
+	[SEEN_LAST] = "SELECT max(id) FROM seen",
+	[SEEN_DELETE] = "DELETE FROM seen WHERE id <= ?",
+	[SEEN_CLEAR] = "DELETE FROM seen",
+};
+
+struct store {
+	struct db *db;
+	sqlite3_stmt *st[STATEMENTS];
+	int64_t seen_last; /* never falls, so that a mark stays in front of what is written after it */
+};
+
+/* The only value of a query that yields one row; 0 where it is NULL. */
+static enum err one_int(struct store *s, enum statement which, int64_t *v, struct why *w)
+{
+	sqlite3_stmt *st = s->st[which];
+	bool row;
+	enum err e = db_row(s->db, st, &row, w);
+	if (e == ERR_OK && row) {
+		*v = sqlite3_column_int64(st, 0);
+		sqlite3_reset(st);
+	}
+	return e;
+}
+
+enum err store_open(struct store **out, const char *path, bool power_durable, struct why *w)
+{
+	struct store *s = calloc(1, sizeof *s);
+	if (!s)
+		return why_set(w, ERR_MEMORY, "no memory to open the session database");
+	enum err e = db_open(&s->db, path, &spec, power_durable, w);
+	for (unsigned i = 0; e == ERR_OK && i < STATEMENTS; i++)
+		e = db_prepare(s->db, &s->st[i], statements[i], w);
+	if (e == ERR_OK)
+		e = one_int(s, SEEN_LAST, &s->seen_last, w);
+	if (e == ERR_OK && (s->seen_last < 0 || s->seen_last > INT64_MAX / 2))
+		e = db_damaged(s->db, "a seen IV has an impossible row number", w);
+	if (e != ERR_OK) {
+		if (e == ERR_STORE)
+			w->err = e = ERR_ENVIRONMENT;
+		store_close(s);
+		return e;
+	}
+	*out = s;
+	return ERR_OK;
+}
+
+void store_close(struct store *s)
+{
+	if (!s)
+		return;
+	for (unsigned i = 0; i < STATEMENTS; i++)
+		sqlite3_finalize(s->st[i]);
+	db_close(s->db);
+	free(s);
+}
+
+enum err store_meta_get(struct store *s, const char *name, struct buf *out, bool *found, struct why *w)
+{
+	sqlite3_stmt *st = s->st[META_GET];
+	bool row;
+	sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
+	enum err e = db_row(s->db, st, &row, w);
+	if (e == ERR_OK && row) {
+		buf_put_bytes(out, db_column_bytes(st, 0));
+		e = buf_check(out, w);
+		sqlite3_reset(st);
+	}
+	if (e == ERR_OK)
+		*found = row;
+	return e;
+}
+
+enum err store_meta_put(struct store *s, const char *name, struct bytes v, struct why *w)
+{
+	sqlite3_stmt *st = s->st[META_PUT];
+	sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
+	db_bind_bytes(st, 2, v);
+	return db_write(s->db, st, w);
+}
+
+enum err store_session_put(struct store *s, const struct store_session *x, struct why *w)
+{
+	sqlite3_stmt *st = s->st[SESSION_PUT];
+	sqlite3_bind_int64(st, 1, x->row);
+	sqlite3_bind_text(st, 2, x->id, STORE_ID_SIZE, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 3, x->created_wall_ms);
+	sqlite3_bind_int64(st, 4, x->created_boot_ms);
+	sqlite3_bind_int64(st, 5, x->expires_boot_ms);
+	sqlite3_bind_int(st, 6, x->is_public);
+	db_bind_bytes(st, 7, x->fingerprint);
+	db_bind_bytes(st, 8, x->scope);
+	db_bind_bytes(st, 9, x->wrapped);
+	db_bind_bytes(st, 10, x->sealed);
+	return db_write(s->db, st, w);
+}
+
+enum err store_session_delete(struct store *s, int64_t row, struct why *w)
+{
+	sqlite3_stmt *st = s->st[SESSION_DELETE];
+	sqlite3_bind_int64(st, 1, row);
+	return db_write(s->db, st, w);
+}
+
+enum err store_seen_put(struct store *s, int64_t row, uint32_t number, const uint8_t iv[STORE_IV_SIZE], struct why *w)
+{
+	sqlite3_stmt *st = s->st[SEEN_PUT];
+	sqlite3_bind_int64(st, 1, ++s->seen_last);
+	sqlite3_bind_int64(st, 2, row);
+	sqlite3_bind_int64(st, 3, number);
+	db_bind_bytes(st, 4, bytes_of(iv, STORE_IV_SIZE));
+	return db_write(s->db, st, w);
+}
+
+enum err store_clear(struct store *s, struct why *w)
+{
+	enum err e = db_write(s->db, s->st[SESSION_CLEAR], w);
+	return e == ERR_OK ? db_write(s->db, s->st[SEEN_CLEAR], w) : e;
+}
+
+/* The columns' checks held when a row was written; the file may have been changed since. */
+static enum err read_session(struct store *s, sqlite3_stmt *st, struct store_session *x, struct why *w)
+{
+	struct bytes id = db_column_bytes(st, 1);
+	*x = (struct store_session){
+		.row = sqlite3_column_int64(st, 0),
+		.created_wall_ms = sqlite3_column_int64(st, 2),
+		.created_boot_ms = sqlite3_column_int64(st, 3),
+		.expires_boot_ms = sqlite3_column_int64(st, 4),
+		.is_public = sqlite3_column_int64(st, 5) != 0,
+		.fingerprint = db_column_bytes(st, 6),
+		.scope = db_column_bytes(st, 7),
+		.wrapped = db_column_bytes(st, 8),
+		.sealed = db_column_bytes(st, 9),
+	};
+	if (id.n != STORE_ID_SIZE || x->fingerprint.n != HASH_SIZE || (x->scope.n != 0 && x->scope.n != HASH_SIZE))
+		return db_damaged(s->db, "a session's id, fingerprint or scope has an impossible length", w);
+	memcpy(x->id, id.p, STORE_ID_SIZE);
+	return ERR_OK;
+}
+
+enum err store_each_session(struct store *s, enum err (*fn)(void *ctx, const struct store_session *x, struct why *w),
+			    void *ctx, struct why *w)
+{
+	sqlite3_stmt *st = s->st[SESSION_ALL];
+	struct store_session x;
+	bool row;
+	enum err e;
+	while ((e = db_row(s->db, st, &row, w)) == ERR_OK && row) {
+		e = read_session(s, st, &x, w);
+		if (e == ERR_OK)
+			e = fn(ctx, &x, w);
+		if (e != ERR_OK)
+			break;
+	}
+	sqlite3_reset(st);
+	return e;
+}
+
+enum err store_each_seen(struct store *s,
+			 enum err (*fn)(void *ctx, int64_t row, uint32_t number, const uint8_t *iv, struct why *w),
+			 void *ctx, struct why *w)
+{
+	sqlite3_stmt *st = s->st[SEEN_ALL];
+	bool row;
+	enum err e;
+	while ((e = db_row(s->db, st, &row, w)) == ERR_OK && row) {
+		int64_t number = sqlite3_column_int64(st, 1);
+		struct bytes iv = db_column_bytes(st, 2);
+		if (iv.n != STORE_IV_SIZE || number < 0 || number > UINT32_MAX)
+			e = db_damaged(s->db, "a seen IV or its number is impossible", w);
+		else
+			e = fn(ctx, sqlite3_column_int64(st, 0), (uint32_t)number, iv.p, w);
+		if (e != ERR_OK)
+			break;
+	}
+	sqlite3_reset(st);
+	return e;
+}
+
+int64_t store_seen_mark(const struct store *s)
+{
+	return s->seen_last;
+}
+
+enum err store_sweep(struct store *s, int64_t mark, unsigned limit, bool *more, struct why *w)
+{
+	int64_t first = 0;
+	enum err e = one_int(s, SEEN_FIRST, &first, w);
+	bool any = first > 0 && first <= mark;
+	if (e == ERR_OK && any && limit > 0) {
+		int64_t last = limit - 1 < mark - first ? first + limit - 1 : mark;
+		sqlite3_bind_int64(s->st[SEEN_DELETE], 1, last);
+		e = db_write(s->db, s->st[SEEN_DELETE], w);
+		first = 0;
+		if (e == ERR_OK)
+			e = one_int(s, SEEN_FIRST, &first, w);
+		any = first > 0 && first <= mark;
+	}
+	if (e == ERR_OK)
+		*more = any;
+	return e;
+}
+
+bool store_dirty(const struct store *s)
+{
+	return db_dirty(s->db);
+}
+
+enum err store_commit(struct store *s, struct why *w)
+{
+	return db_commit(s->db, w);
+}
