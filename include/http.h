@@ -1,0 +1,124 @@
+/* http.h - the only user of libmicrohttpd: connections, guards, routing, bodies, replies.
+ *
+ * The server is the loop's guest (loop.h). Connections come from our own listeners and are handed to libmicrohttpd, so
+ * TCP, Unix sockets and socket activation are all alike. Each listener has a reach; a route is unknown (404) where it
+ * has none. Guards run on the first call of a request, over all its headers, before a body byte is read.
+ *
+ * A handler is called once the body is complete. It answers with exactly one of http_reply, http_reply_stream,
+ * http_fail, or http_defer; after http_defer, `then` has the same duty. A reply made while the store's transaction is
+ * open is held until the turn's commit; a failed commit turns it into ERR_STORE.
+ *
+ * Nothing here or below knows SQL; handlers never see libmicrohttpd or a socket.
+ */
+#ifndef ATTESTD_HTTP_H
+#define ATTESTD_HTTP_H
+
+#include "base/log.h"
+#include "loop.h"
+
+/* Reach belongs to the listener's config key, never to its address. */
+enum http_reach { HTTP_LOCAL = 1u << 0, HTTP_PUBLIC = 1u << 1 };
+enum { HTTP_REACHES = 2 };
+const char *http_reach_name(enum http_reach r);
+
+enum {
+	HTTP_POOL = 8192,             /* bytes of libmicrohttpd's memory a connection: bounds the header */
+	HTTP_QUERY_MAX = 4096,        /* decoded bytes of one query parameter */
+	HTTP_PUBLIC_BODY_MAX = 65536, /* the largest body on any public listener */
+	HTTP_BODY_NONE = 0,
+	HTTP_DISCARD_MAX = 1 << 20,   /* an over-long body is read this much further, so that its sender sees the 413 */
+	HTTP_HEAVY_BODY = 256 * 1024, /* larger bodies are worked on by a worker */
+	HTTP_LISTENERS_MAX = 8,
+};
+
+struct http_server;
+struct http_req;
+
+typedef void http_handler(void *app, struct http_req *r);
+
+struct http_route {
+	const char *method; /* GET, POST, DELETE; GET answers HEAD too */
+	const char *path;   /* "/sessions/{session_id}": one parameter at most, as the last segment */
+	unsigned reach;     /* mask of enum http_reach */
+	bool body;          /* takes a JSON body: up to max_body locally, HTTP_PUBLIC_BODY_MAX elsewhere */
+	http_handler *handler;
+};
+
+/* What the server asks of the storage behind the handlers. */
+struct http_store {
+	void *ctx;
+	bool (*dirty)(void *ctx);                          /* a transaction is open */
+	enum err (*commit)(void *ctx, struct why *w);      /* ends the turn's transaction */
+};
+
+struct http_options {
+	int64_t max_body, max_inflight, public_inflight;
+	int64_t max_connections, public_connections;
+	int64_t header_ms, idle_ms, body_ms, reply_ms;
+};
+
+struct http_counters {
+	uint64_t requests[HTTP_REACHES], replies[6]; /* by status class, index status / 100 */
+	uint64_t connections_open[HTTP_REACHES], connections_total[HTTP_REACHES], connections_refused[HTTP_REACHES];
+	uint64_t timeouts, inflight_bytes, aborted, commits_failed;
+	uint64_t duration_us_sum; /* from complete header to the reply's being queued */
+};
+
+/* routes, store, log and loop are borrowed. app is handed to the handlers. Sets itself as the loop's guest. */
+enum err http_new(struct http_server **out, struct loop *loop, struct log *log, const struct http_options *o,
+		  const struct http_route *routes, size_t n_routes, const struct http_store *store, void *app,
+		  struct why *w) MUST_USE;
+void http_free(struct http_server *s); /* after the drain; NULL is fine */
+
+/* Takes the listening descriptor over. `unix_socket`: any single Host is accepted, as on vsock. */
+enum err http_listen(struct http_server *s, int fd, enum http_reach reach, bool any_host, struct why *w) MUST_USE;
+/* Stops accepting; every reply closes its connection; `drained` is called once on the loop's thread when all requests are
+ * answered or drain_ms have passed. */
+void http_drain(struct http_server *s, int64_t drain_ms, void (*drained)(void *ctx), void *ctx);
+
+void http_count(const struct http_server *s, struct http_counters *out);
+
+/* ---- a request, seen from a handler ---- */
+enum http_reach http_req_reach(const struct http_req *r);
+struct bytes http_body(const struct http_req *r); /* valid until the reply, or until taken */
+bool http_body_heavy(const struct http_req *r);
+void http_take_body(struct http_req *r, struct buf *out); /* out becomes its owner; still counted as in flight */
+struct bytes http_param(const struct http_req *r);       /* the path parameter, raw */
+/* The decoded query parameter `name`; *present false if absent. Appends to out. ERR_INVALID: given twice, bad percent
+ * encoding, too long. */
+enum err http_query(const struct http_req *r, const char *name, struct buf *out, bool *present, struct why *w) MUST_USE;
+/* ERR_INVALID if the query has a parameter that is not in the NULL-terminated list. */
+enum err http_query_only(const struct http_req *r, const char *const *names, struct why *w) MUST_USE;
+
+/* ---- answering ---- */
+void http_reply(struct http_req *r, unsigned status, struct buf *json); /* takes the buffer; wiped when sent */
+void http_reply_type(struct http_req *r, unsigned status, const char *content_type, struct buf *body);
+/* Bytes that outlive the server, e.g. openapi.yaml. */
+void http_reply_static(struct http_req *r, const char *content_type, struct bytes body);
+/* A reply of exactly `size` bytes, produced as it is sent. read: up to cap bytes, 0 is an error that cuts the connection;
+ * free is always called once. */
+struct http_stream {
+	void *ctx;
+	size_t size;
+	size_t (*read)(void *ctx, uint8_t *out, size_t cap);
+	void (*free)(void *ctx);
+};
+void http_reply_stream(struct http_req *r, unsigned status, const struct http_stream *s);
+void http_fail(struct http_req *r, const struct why *w); /* a problem document, RFC 9457 */
+
+/* ---- work that is not done on the loop ---- */
+/* Embedded first in the work's own data. work: on a worker. Then exactly one of: then (on the loop, request alive; owns
+ * the data again) or drop (on the loop; the client is gone, or the time was up and 503 was sent: frees the data). */
+struct http_job {
+	struct loop_job job;
+	void (*work)(struct http_job *j);
+	void (*then)(struct http_req *r, struct http_job *j);
+	void (*drop)(struct http_job *j);
+	struct http_req *req; /* the server's */
+};
+/* ERR_BUSY when the lane is full: the data stays the caller's. timeout_ms 0: none; past it the client gets ERR_NSM on
+ * LANE_NSM and ERR_BUSY on LANE_CPU. */
+enum err http_defer(struct http_req *r, enum loop_lane lane, struct http_job *j, int64_t timeout_ms,
+		    struct why *w) MUST_USE;
+
+#endif

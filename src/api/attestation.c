@@ -1,0 +1,244 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/encode.h"
+#include "internal.h"
+
+enum { DIGEST_CHUNK = 64 * 1024 };
+
+struct op {
+	struct http_job job;
+	struct app *app;
+	struct why why;
+	bool heavy, with_metadata;
+	struct buf body;
+	struct json *json;
+	const struct json_value *custom; /* in json; NULL if absent */
+	uint8_t digest[SHA256_SIZE];     /* of its canonical form */
+	size_t canon_n, canon_quoted_n;  /* bytes of the canonical form, plain and as the inside of a JSON string */
+	struct api_attested attested;
+	/* The reply with custom data, a piece after the other. */
+	struct buf head, tail;
+	struct json_canon *canon;
+	size_t sent;
+	enum { SEND_HEAD, SEND_VALUE, SEND_BETWEEN, SEND_TEXT, SEND_TAIL } sending;
+};
+
+static const char between[] = ",\"custom_data_canonical\":\"";
+
+static void free_op(struct op *op)
+{
+	json_canon_free(op->canon);
+	json_free(op->json);
+	buf_free(&op->body);
+	buf_free(&op->head);
+	buf_free(&op->tail);
+	api_attested_free(&op->attested);
+	free(op);
+}
+
+static void drop(struct http_job *j) { free_op((struct op *)j); }
+
+/* ---- parse and digest, on a worker when the body is heavy ---- */
+
+static void digest_custom(struct op *op)
+{
+	struct crypto_hash *hash = NULL;
+	struct json_canon *canon = NULL;
+	struct why *w = &op->why;
+	uint8_t *chunk = malloc(DIGEST_CHUNK);
+	size_t n = 0;
+
+	if (chunk == NULL) {
+		(void)why_set(w, ERR_MEMORY, "no memory to digest custom_data");
+		goto out;
+	}
+	if (crypto_hash_new(op->app->crypto, &hash, w) != ERR_OK || json_canon_new(&canon, op->custom, false, w) != ERR_OK)
+		goto out;
+	while (json_canon_read(canon, chunk, DIGEST_CHUNK, &n, w) == ERR_OK && n > 0) {
+		if (crypto_hash_add(hash, bytes_of(chunk, n), w) != ERR_OK)
+			goto out;
+		op->canon_n += n;
+		op->canon_quoted_n += n;
+		for (size_t i = 0; i < n; i++)
+			op->canon_quoted_n += chunk[i] == '"' || chunk[i] == '\\';
+	}
+	if (w->err == ERR_OK)
+		(void)!crypto_hash_end(hash, op->digest, w);
+out:
+	if (chunk != NULL)
+		mem_wipe(chunk, DIGEST_CHUNK);
+	free(chunk);
+	json_canon_free(canon);
+	crypto_hash_free(hash);
+}
+
+static void parse(struct http_job *j)
+{
+	struct op *op = (struct op *)j;
+	const struct json_value *nonce, *encoding, *metadata;
+	const unsigned any = 1u << JSON_NULL | 1u << JSON_FALSE | 1u << JSON_TRUE | 1u << JSON_INT | 1u << JSON_REAL |
+			     1u << JSON_STRING | 1u << JSON_ARRAY | 1u << JSON_OBJECT;
+	const struct json_field fields[] = {
+		{"nonce", 1u << JSON_STRING | 1u << JSON_NULL, false, &nonce},
+		{"nonce_encoding", 1u << JSON_STRING | 1u << JSON_NULL, false, &encoding},
+		{"include_metadata", 1u << JSON_TRUE | 1u << JSON_FALSE | 1u << JSON_NULL, false, &metadata},
+		{"custom_data", any, false, &op->custom},
+	};
+	if (json_parse(&op->json, buf_bytes(&op->body), &op->why) != ERR_OK)
+		return;
+	buf_free(&op->body);
+	if (json_fields(json_root(op->json), fields, sizeof fields / sizeof fields[0], &op->why) != ERR_OK ||
+	    api_nonce_parse(&op->attested.nonce, nonce, encoding, &op->why) != ERR_OK)
+		return;
+	op->with_metadata = metadata == NULL || json_type(metadata) == JSON_TRUE;
+	if (op->custom != NULL)
+		digest_custom(op);
+}
+
+/* ---- the reply ---- */
+
+static size_t read_text(struct op *op, struct bytes text, uint8_t *out, size_t cap)
+{
+	const size_t left = text.n - op->sent, n = left < cap ? left : cap;
+	memcpy(out, text.p + op->sent, n);
+	op->sent += n;
+	return n;
+}
+
+static size_t read_canon(struct op *op, bool quoted, uint8_t *out, size_t cap)
+{
+	struct why w = {0};
+	size_t n = 0;
+	if (op->canon == NULL && json_canon_new(&op->canon, op->custom, quoted, &w) != ERR_OK)
+		return 0;
+	return json_canon_read(op->canon, out, cap, &n, &w) == ERR_OK ? n : 0;
+}
+
+static size_t stream_read(void *ctx, uint8_t *out, size_t cap)
+{
+	struct op *op = ctx;
+	size_t got = 0;
+	while (got < cap) {
+		size_t n = 0;
+		switch (op->sending) {
+		case SEND_HEAD:
+			n = read_text(op, buf_bytes(&op->head), out + got, cap - got);
+			break;
+		case SEND_BETWEEN:
+			n = read_text(op, BYTES_LIT(between), out + got, cap - got);
+			break;
+		case SEND_TAIL:
+			return got + read_text(op, buf_bytes(&op->tail), out + got, cap - got);
+		case SEND_VALUE:
+		case SEND_TEXT:
+			n = read_canon(op, op->sending == SEND_TEXT, out + got, cap - got);
+			break;
+		}
+		got += n;
+		if (n == 0) {
+			op->sending++;
+			op->sent = 0;
+			json_canon_free(op->canon);
+			op->canon = NULL;
+		}
+	}
+	return got;
+}
+
+static void free_on_worker(struct loop_job *j) { free_op((struct op *)j); }
+
+static void nothing(struct loop_job *j) { (void)j; }
+
+/* Freeing a million values takes long enough to be felt by others. */
+static void stream_free(void *ctx)
+{
+	struct op *op = ctx;
+	struct why w = {0};
+	struct loop *loop = op->app->loop;
+	/* The budget is the loop's; only memory is left to the worker. */
+	api_attested_free(&op->attested);
+	memset(&op->attested, 0, sizeof op->attested);
+	op->job.job.run = free_on_worker;
+	op->job.job.done = nothing;
+	if (!op->heavy || loop_submit(loop, LANE_CPU, &op->job.job, &w) != ERR_OK)
+		free_op(op);
+}
+
+static void put_digest(struct buf *b, const uint8_t digest[SHA256_SIZE])
+{
+	json_put_key(b, "custom_digest");
+	buf_put_u8(b, '"');
+	buf_put_hex(b, bytes_of(digest, SHA256_SIZE));
+	buf_put_str(b, "\",\"custom_digest_method\":\"sha256\"");
+}
+
+static void attested(struct http_req *r, struct http_job *j)
+{
+	struct op *op = (struct op *)j;
+	if (op->why.err != ERR_OK) {
+		api_abort(r, j, &op->why);
+		return;
+	}
+	op->head = BUF_INIT(API_REPLY_MAX);
+	op->tail = BUF_INIT(8);
+	api_attested_put(&op->attested, op->custom != NULL, &op->head);
+	if (op->custom == NULL) {
+		buf_put_str(&op->head, "}");
+		http_reply(r, 200, &op->head);
+		drop(j);
+		return;
+	}
+	put_digest(&op->head, op->digest);
+	json_put_key(&op->head, "custom_data");
+	buf_put_str(&op->tail, "\"}");
+	if (buf_check(&op->head, &op->why) != ERR_OK || buf_check(&op->tail, &op->why) != ERR_OK) {
+		api_abort(r, j, &op->why);
+		return;
+	}
+	const struct http_stream stream = {
+		.ctx = op,
+		.size = op->head.n + op->canon_n + sizeof between - 1 + op->canon_quoted_n + op->tail.n,
+		.read = stream_read,
+		.free = stream_free,
+	};
+	http_reply_stream(r, 200, &stream);
+}
+
+/* ---- act ---- */
+
+static void attest(struct http_job *j)
+{
+	struct op *op = (struct op *)j;
+	(void)!api_attested_make(&op->attested, &op->why);
+}
+
+static void parsed(struct http_req *r, struct http_job *j)
+{
+	struct op *op = (struct op *)j;
+	char hex[HEX_SIZE(SHA256_SIZE)];
+	hex_encode(bytes_of(op->digest, SHA256_SIZE), hex);
+	const struct attest_claim own[] = {
+		{"custom_digest", bytes_of(hex, sizeof hex)},
+		{"custom_digest_method", BYTES_LIT("sha256")},
+	};
+	if (op->why.err != ERR_OK || api_attested_admit(&op->attested, op->app, r, &op->why) != ERR_OK ||
+	    attest_claims_make(op->app->attest, ATTEST_ATTESTATION, own, op->custom != NULL ? 2 : 0, op->with_metadata,
+			       &op->attested.claims, &op->why) != ERR_OK) {
+		api_abort(r, j, &op->why);
+		return;
+	}
+	api_step(r, j, true, LANE_NSM, op->app->config->nsm_timeout * 1000, attest, attested);
+}
+
+void api_attestation(void *app, struct http_req *r)
+{
+	struct op *op = api_new(r, sizeof *op);
+	if (op == NULL)
+		return;
+	op->app = app;
+	op->heavy = http_body_heavy(r);
+	op->job.drop = drop;
+	http_take_body(r, &op->body);
+	api_step(r, &op->job, op->heavy, LANE_CPU, 0, parse, parsed);
+}

@@ -1,0 +1,21 @@
+#include "internal.h"
+
+enum err api_scope_parse(struct bytes *out, const struct json_value *scope, struct why *w)
+{
+	*out = (struct bytes){NULL, 0};
+	if (scope == NULL)
+		return ERR_OK;
+	const struct bytes text = json_string(scope);
+	if (text.n == 0 || text.n > SESSION_SCOPE_MAX)
+		return why_tell(w, ERR_INVALID, "scope", "Must be 1 to %d bytes of UTF-8, not %zu.", SESSION_SCOPE_MAX,
+				text.n);
+	*out = text;
+	return ERR_OK;
+}
+
+void api_message_end(struct buf *out, struct bytes session_id, uint32_t number)
+{
+	buf_put_str(out, ",\"session_id\":");
+	json_put_string(out, session_id);
+	buf_printf(out, ",\"message_number\":%u}", number);
+}

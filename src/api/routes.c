@@ -1,0 +1,11 @@
+#include "internal.h"
+
+#define BODY true
+#define NO_BODY false
+#define ROUTE(method, path, reach, body, handler) {#method, path, reach, body, handler},
+const struct http_route api_routes[] = {
+#include "routes.def"
+};
+#undef ROUTE
+
+const size_t api_routes_n = sizeof api_routes / sizeof api_routes[0];

@@ -1,0 +1,161 @@
+/* claims.c - the JSON object that a document signs. Its order is part of the contract: whoever reads `purpose` first
+ * can refuse a document that was made for something else before looking at the rest.
+ */
+#include <string.h>
+
+#include "base/encode.h"
+#include "internal.h"
+
+/* JSON makes at most six characters of a byte, and less than NSM_USER_DATA_MAX bytes of values are ever rendered. */
+enum { RENDER_MAX = 6 * NSM_USER_DATA_MAX + 2048 };
+
+#define DIGEST_MEMBER ",\"metadata_digest\":\""
+
+static const char *const purposes[ATTEST_PURPOSES] = {
+	[ATTEST_ATTESTATION] = "attestation", [ATTEST_KEY_EXCHANGE] = "key-exchange", [ATTEST_INFO] = "info"};
+
+static bool is_claim_name(const char *name)
+{
+	for (const char *const *n = attest_claim_names; *n != NULL; n++)
+		if (strcmp(name, *n) == 0)
+			return true;
+	return false;
+}
+
+static enum err too_long(struct why *w, const char *purpose, size_t n)
+{
+	return why_set(w, ERR_CLAIMS, "the claims of purpose %s take %zu bytes or more; at most %d can be attested",
+		       purpose, n, NSM_USER_DATA_MAX);
+}
+
+/* `tail` is metadata, ready to be put behind the rest. The length is left to the caller to judge. */
+static enum err render(const struct attest *a, const char *purpose, const char *timestamp,
+		       const struct attest_claim *own, size_t n, struct bytes tail, struct buf *out, struct why *w)
+{
+	size_t values = strlen(a->agent) + strlen(a->guardrail) + tail.n;
+	for (size_t i = 0; i < n; i++) {
+		if (!is_claim_name(own[i].name)) /* else metadata could use the name too */
+			return why_set(w, ERR_INTERNAL, "%s is not in the list of claim names", own[i].name);
+		values += own[i].value.n;
+	}
+	if (values > NSM_USER_DATA_MAX)
+		return too_long(w, purpose, values);
+	buf_put_u8(out, '{');
+	json_put_key(out, "purpose");
+	json_put_cstr(out, purpose);
+	json_put_key(out, "timestamp");
+	json_put_cstr(out, timestamp);
+	json_put_key(out, "agent");
+	json_put_cstr(out, a->agent);
+	json_put_key(out, "guardrail");
+	json_put_cstr(out, a->guardrail);
+	for (size_t i = 0; i < n; i++) {
+		json_put_key(out, own[i].name);
+		json_put_string(out, own[i].value);
+	}
+	buf_put_bytes(out, tail);
+	buf_put_u8(out, '}');
+	return buf_check(out, w);
+}
+
+static void put_digest(struct buf *b, const uint8_t digest[SHA256_SIZE])
+{
+	buf_put_str(b, DIGEST_MEMBER);
+	buf_put_hex(b, bytes_of(digest, SHA256_SIZE));
+	buf_put_u8(b, '"');
+}
+
+/* The longest claims that there are. */
+enum err attest_claims_fit(const struct attest *a, struct why *w)
+{
+	static const char x64[] = "0000000000000000000000000000000000000000000000000000000000000000";
+	const struct bytes hash = BYTES_LIT(x64), id = {hash.p, 43};
+	const struct attest_claim key_exchange[] = {{"session_id", id},
+						    {"session_key_hash", hash},
+						    {"user_key_hash", hash},
+						    {"key_exchange_version", BYTES_LIT("1.1")}};
+	const struct attest_claim peer[] = {
+		{"role", BYTES_LIT("server")}, {"key_hash", hash}, {"peer_key_hash", hash}, {"config_digest", hash}};
+	const struct {
+		const char *purpose;
+		const struct attest_claim *own;
+	} longest[] = {{purposes[ATTEST_KEY_EXCHANGE], key_exchange}, {"peer", peer}};
+	struct buf tail = BUF_INIT(256), out = BUF_INIT(RENDER_MAX);
+	enum err e = ERR_OK;
+	put_digest(&tail, (const uint8_t[SHA256_SIZE]){0});
+	e = buf_check(&tail, w);
+	for (size_t i = 0; e == ERR_OK && i < sizeof(longest) / sizeof(longest[0]); i++) {
+		buf_reset(&out);
+		e = render(a, longest[i].purpose, "2026-01-30T12:00:00Z", longest[i].own, 4, buf_bytes(&tail), &out, w);
+		if (e == ERR_OK && out.n > NSM_USER_DATA_MAX)
+			e = too_long(w, longest[i].purpose, out.n);
+		if (e == ERR_CLAIMS)
+			e = why_set(w, ERR_CONFIG,
+				    "agent and guardrail are too long together: the claims of purpose %s would exceed "
+				    "%d bytes; shorten them",
+				    longest[i].purpose, NSM_USER_DATA_MAX);
+	}
+	buf_free(&tail);
+	buf_free(&out);
+	return e;
+}
+
+static enum err refresh(struct attest *a, int64_t wall, struct why *w)
+{
+	bool changed = false;
+	enum err e = attest_metadata_refresh(&a->metadata, a->metadata_file, a->crypto, wall, &changed, w);
+	if (e == ERR_OK && changed)
+		log_event(a->log, LOG_INFO, "metadata_read", LOG_I("canonical_bytes", a->metadata.canonical.n));
+	return e;
+}
+
+enum err attest_claims_make(struct attest *a, enum attest_purpose purpose, const struct attest_claim *own, size_t n,
+			    bool with_metadata, struct attest_claims *out, struct why *w)
+{
+	struct buf user_data = BUF_INIT(RENDER_MAX), tail = BUF_INIT(256), metadata = BUF_INIT(ATTEST_CANONICAL_MAX);
+	const struct attest_metadata *m = &a->metadata;
+	char timestamp[CLOCK_TEXT_SIZE];
+	int64_t wall = clock_wall(a->clock);
+	enum err e = ERR_OK;
+	with_metadata = with_metadata && a->metadata_file[0] != '\0';
+	if (with_metadata)
+		e = refresh(a, wall, w);
+	if (e != ERR_OK)
+		goto out;
+	clock_text(wall, timestamp);
+
+	bool whole = !with_metadata || !m->large;
+	if (whole)
+		e = render(a, purposes[purpose], timestamp, own, n,
+			   with_metadata ? buf_bytes(&m->members) : bytes_of(NULL, 0), &user_data, w);
+	if (with_metadata && m->canonical.n > 2 &&
+	    (!whole || e == ERR_CLAIMS || (e == ERR_OK && user_data.n > NSM_USER_DATA_MAX))) {
+		buf_reset(&user_data);
+		put_digest(&tail, m->digest);
+		buf_put_bytes(&metadata, buf_bytes(&m->canonical));
+		e = buf_check(&tail, w);
+		if (e == ERR_OK)
+			e = buf_check(&metadata, w);
+		if (e == ERR_OK)
+			e = render(a, purposes[purpose], timestamp, own, n, buf_bytes(&tail), &user_data, w);
+	}
+	if (e == ERR_OK && user_data.n > NSM_USER_DATA_MAX)
+		e = too_long(w, purposes[purpose], user_data.n);
+	if (e != ERR_OK)
+		goto out;
+	*out = (struct attest_claims){purpose, user_data, metadata, wall};
+	user_data = metadata = BUF_INIT(0);
+out:
+	buf_free(&user_data);
+	buf_free(&tail);
+	buf_free(&metadata);
+	return e;
+}
+
+void attest_claims_free(struct attest_claims *c)
+{
+	if (c == NULL)
+		return;
+	buf_free(&c->user_data);
+	buf_free(&c->metadata);
+}

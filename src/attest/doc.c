@@ -1,0 +1,209 @@
+/* doc.c - asking the NSM for a document, and showing it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/encode.h"
+#include "internal.h"
+
+/* The PCRs that the dummy knows. */
+static const unsigned dummy_pcrs[] = {0, 1, 2, 3, 4, 8};
+enum { DUMMY_PCRS = sizeof(dummy_pcrs) / sizeof(dummy_pcrs[0]) };
+
+static const char dummy_warning[] =
+	"DUMMY ATTESTATION: /dev/nsm is not available. This document is not cryptographically valid and proves nothing; "
+	"for development only.";
+
+struct attest_doc {
+	struct buf cose; /* as the NSM gave it; empty from the dummy */
+	struct buf own;	 /* what `view` borrows when there is no cose */
+	struct attest_view view;
+	const char *warning;
+};
+
+static bool same(struct bytes a, struct bytes b)
+{
+	return (a.p == NULL) == (b.p == NULL) && bytes_equal(a, b);
+}
+
+/* An answer to another question is worse than none: it would be handed on as proof of what was never attested. */
+static enum err answers(const struct attest_view *v, struct bytes user_data, struct bytes nonce, struct why *w)
+{
+	if (!same(v->user_data, user_data))
+		return why_set(w, ERR_NSM, "the NSM's document does not hold the user data that was to be attested");
+	if (!same(v->nonce, nonce))
+		return why_set(w, ERR_NSM, "the NSM's document does not hold the nonce that was to be attested");
+	if (v->public_key.p != NULL)
+		return why_set(w, ERR_NSM, "the NSM's document holds a public key, and none was to be attested");
+	return ERR_OK;
+}
+
+static enum err fill_signed(struct attest *a, struct bytes user_data, struct bytes nonce, struct attest_doc *d,
+			    struct why *w)
+{
+	const struct nsm_attestation ask = {.user_data = user_data, .nonce = nonce};
+	enum err e = nsm_attest(a->nsm, &ask, &d->cose, w);
+	if (e == ERR_OK)
+		e = attest_view_parse(buf_bytes(&d->cose), &d->view, w);
+	if (e == ERR_OK)
+		e = answers(&d->view, user_data, nonce, w);
+	return e;
+}
+
+static struct bytes keep(struct buf *own, struct bytes x)
+{
+	if (x.p == NULL)
+		return x;
+	struct bytes kept = {own->p + own->n, x.n};
+	buf_put_bytes(own, x);
+	return kept;
+}
+
+static enum err fill_dummy(struct attest *a, struct bytes user_data, struct bytes nonce, struct attest_doc *d,
+			   struct why *w)
+{
+	struct attest_view *v = &d->view;
+	bool locked;
+	if (buf_reserve(&d->own, d->own.max) == NULL) /* all at once: what points into it must not move */
+		return buf_check(&d->own, w);
+	for (size_t i = 0; i < DUMMY_PCRS; i++) {
+		v->pcr[dummy_pcrs[i]] = bytes_of(d->own.p + d->own.n, NSM_PCR_SIZE);
+		enum err e = nsm_pcr(a->nsm, dummy_pcrs[i], &d->own, &locked, w);
+		if (e != ERR_OK)
+			return e;
+	}
+	v->module_id = bytes_str("dummy");
+	v->digest = bytes_str("SHA384");
+	v->timestamp_ms = clock_wall(a->clock);
+	v->user_data = keep(&d->own, user_data);
+	v->nonce = keep(&d->own, nonce);
+	d->warning = dummy_warning;
+	return buf_check(&d->own, w);
+}
+
+enum err attest_doc_make(struct attest *a, struct bytes user_data, const struct attest_nonce *nonce,
+			 struct attest_doc **out, struct why *w)
+{
+	struct bytes n = {NULL, 0};
+	if (nonce != NULL && nonce->present)
+		n = bytes_of(nonce->b, nonce->n);
+	if (user_data.n > NSM_USER_DATA_MAX || n.n > NSM_NONCE_MAX)
+		return why_set(w, ERR_INTERNAL, "%zu bytes of user data and %zu of nonce are more than can be attested",
+			       user_data.n, n.n);
+	struct attest_doc *d = calloc(1, sizeof(*d));
+	if (d == NULL)
+		return why_set(w, ERR_MEMORY, "no memory for an attestation document");
+	d->cose = BUF_INIT(NSM_REPLY_MAX);
+	d->own = BUF_INIT(DUMMY_PCRS * NSM_PCR_SIZE + NSM_USER_DATA_MAX + NSM_NONCE_MAX);
+	enum err e = nsm_is_dummy(a->nsm) ? fill_dummy(a, user_data, n, d, w) : fill_signed(a, user_data, n, d, w);
+	if (e != ERR_OK) {
+		attest_doc_free(d);
+		return e;
+	}
+	*out = d;
+	return ERR_OK;
+}
+
+void attest_doc_free(struct attest_doc *d)
+{
+	if (d == NULL)
+		return;
+	buf_free(&d->cose);
+	buf_free(&d->own);
+	free(d);
+}
+
+struct bytes attest_doc_cose(const struct attest_doc *d)
+{
+	return buf_bytes(&d->cose);
+}
+
+struct bytes attest_doc_pcr(const struct attest_doc *d, unsigned index)
+{
+	return index < NSM_PCRS_MAX ? d->view.pcr[index] : bytes_of(NULL, 0);
+}
+
+const char *attest_doc_warning(const struct attest_doc *d)
+{
+	return d->warning;
+}
+
+/* No verifier has judged the document: its signature and chain were not checked when it came, and that it came from the
+ * device proves nothing, since outside an enclave anybody can put a device there. Nothing less than a verifier's
+ * verdict may be told as true. */
+bool attest_doc_verified(const struct attest_doc *d)
+{
+	(void)d;
+	return false;
+}
+
+static void put_base64(struct buf *out, struct bytes x)
+{
+	if (x.p == NULL) {
+		buf_put_str(out, "null");
+		return;
+	}
+	buf_put_u8(out, '"');
+	buf_put_base64(out, x);
+	buf_put_u8(out, '"');
+}
+
+static void put_pcrs(struct buf *out, const struct attest_view *v)
+{
+	buf_put_u8(out, '{');
+	for (unsigned i = 0; i < NSM_PCRS_MAX; i++) {
+		if (v->pcr[i].p == NULL)
+			continue;
+		char index[4];
+		(void)snprintf(index, sizeof(index), "%u", i);
+		json_put_key(out, index);
+		buf_put_u8(out, '"');
+		buf_put_hex(out, v->pcr[i]);
+		buf_put_u8(out, '"');
+	}
+	buf_put_u8(out, '}');
+}
+
+static void put_cabundle(struct buf *out, const struct attest_view *v)
+{
+	buf_put_u8(out, '[');
+	for (size_t i = 0; i < v->n_cabundle; i++) {
+		if (i > 0)
+			buf_put_u8(out, ',');
+		put_base64(out, v->cabundle[i]);
+	}
+	buf_put_u8(out, ']');
+}
+
+void attest_doc_json(const struct attest_doc *d, struct buf *out)
+{
+	const struct attest_view *v = &d->view;
+	buf_put_u8(out, '{');
+	json_put_key(out, "module_id");
+	json_put_string(out, v->module_id);
+	json_put_key(out, "timestamp");
+	json_put_int(out, v->timestamp_ms);
+	json_put_key(out, "digest");
+	json_put_string(out, v->digest);
+	json_put_key(out, "pcrs");
+	put_pcrs(out, v);
+	json_put_key(out, "certificate");
+	put_base64(out, v->certificate);
+	json_put_key(out, "cabundle");
+	put_cabundle(out, v);
+	json_put_key(out, "public_key");
+	put_base64(out, v->public_key);
+	json_put_key(out, "user_data");
+	put_base64(out, v->user_data);
+	json_put_key(out, "nonce");
+	put_base64(out, v->nonce);
+	if (d->cose.n > 0) {
+		json_put_key(out, "document");
+		put_base64(out, buf_bytes(&d->cose));
+	}
+	if (d->warning != NULL) {
+		json_put_key(out, "_warning");
+		json_put_cstr(out, d->warning);
+	}
+	buf_put_u8(out, '}');
+}

@@ -1,0 +1,427 @@
+/* serve.c - the composition root: every part is made here, in order, and handed what it needs. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "api.h"
+#include "cmd.h"
+#include "listeners.h"
+#include "net.h"
+
+enum { SWEEP_MS = 1000, SWEEP_AGAIN_MS = 20, SWEEP_SLICE = 256, SPARE_DESCRIPTORS = 64, BOOT_ID_MAX = 64 };
+
+static const char usage[] =
+	"usage: attestd serve [--config FILE] [--listen ADDRESS] [--db FILE] [--nsm BACKEND] [--set KEY=VALUE]...\n"
+	"\n"
+	"Runs the REST server. It says `listening on ...` on stderr, a line a listener, once it is ready.\n"
+	"\n"
+	"  --config FILE     the file to read; else $ATTESTD_CONFIG, else none\n"
+	"  --listen ADDRESS  where local callers reach the API: 127.0.0.1:PORT, [::1]:PORT or unix:PATH\n"
+	"  --db FILE         the SQLite file that keeps sessions\n"
+	"  --nsm BACKEND     device, dummy or auto\n"
+	"  --set KEY=VALUE   sets any key, over the file and over ATTESTD_* variables\n"
+	"  --help            this text\n"
+	"\n"
+	"SIGTERM answers what is in flight and stops. Keys and their defaults:\n\n";
+
+struct server {
+	struct app app;
+	struct config *config;
+	struct clock clock;
+	struct log *log;
+	struct session_kek kek;
+	struct listeners listeners;
+	struct loop_timer sweep, watchdog;
+	int64_t watchdog_ms;
+};
+
+/* ---- the process ---- */
+
+static enum err harden(const struct config *c, struct why *w)
+{
+	const struct rlimit no_core = {0, 0};
+	struct rlimit files;
+
+	if (setrlimit(RLIMIT_CORE, &no_core) != 0)
+		return why_set(w, ERR_ENVIRONMENT, "cannot forbid core dumps: %s", strerror(errno));
+#if !defined(__SANITIZE_ADDRESS__) /* its leak checker traces the process, which this forbids */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		return why_set(w, ERR_ENVIRONMENT, "cannot make the process undumpable: %s", strerror(errno));
+#endif
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file limit is then an error of the write, answered as 503 */
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return why_set(w, ERR_ENVIRONMENT, "getrlimit: %s", strerror(errno));
+	const rlim_t need = (rlim_t)c->max_connections + SPARE_DESCRIPTORS;
+	if (files.rlim_cur < need) {
+		files.rlim_cur = files.rlim_max == RLIM_INFINITY || files.rlim_max > need ? need : files.rlim_max;
+		if (files.rlim_cur < need || setrlimit(RLIMIT_NOFILE, &files) != 0)
+			return why_set(w, ERR_ENVIRONMENT,
+				       "max_connections = %lld needs %llu file descriptors: raise the limit (ulimit -n, "
+				       "LimitNOFILE=) or lower max_connections",
+				       (long long)c->max_connections, (unsigned long long)need);
+	}
+	return ERR_OK;
+}
+
+static enum err read_boot_id(const char *path, char out[BOOT_ID_MAX], struct why *w)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	const ssize_t n = fd >= 0 ? read(fd, out, BOOT_ID_MAX - 1) : -1;
+	const int error = errno;
+	if (fd >= 0)
+		close(fd);
+	if (n < 0)
+		return why_set(w, ERR_ENVIRONMENT, "cannot read the boot id from %s: %s", path, strerror(error));
+	out[n] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+	if (out[0] == '\0')
+		return why_set(w, ERR_ENVIRONMENT, "%s holds no boot id", path);
+	return ERR_OK;
+}
+
+/* ---- the turn's transaction ---- */
+
+static bool store_is_dirty(void *ctx)
+{
+	const struct app *app = ctx;
+	return store_dirty(app->store);
+}
+
+static enum err commit_turn(void *ctx, struct why *w)
+{
+	struct app *app = ctx;
+	const enum err e = store_commit(app->store, w);
+	session_turn_end(app->sessions, e == ERR_OK);
+	return e;
+}
+
+/* ---- timers and signals ---- */
+
+static void on_sweep(struct loop_timer *t)
+{
+	struct server *s = t->ctx;
+	const bool more = session_sweep(s->app.sessions, SWEEP_SLICE);
+	loop_timer_arm(s->app.loop, t, more ? SWEEP_AGAIN_MS : SWEEP_MS);
+}
+
+static void on_watchdog(struct loop_timer *t)
+{
+	struct server *s = t->ctx;
+	net_notify("WATCHDOG=1");
+	loop_timer_arm(s->app.loop, t, s->watchdog_ms);
+}
+
+static void on_drained(void *ctx)
+{
+	struct server *s = ctx;
+	loop_stop(s->app.loop);
+}
+
+static void on_stop_signal(void *ctx, int signo)
+{
+	struct server *s = ctx;
+	log_event(s->log, LOG_INFO, "stopping", LOG_S("signal", signo == SIGTERM ? "SIGTERM" : "SIGINT"));
+	net_notify("STOPPING=1");
+	listeners_close(&s->listeners);
+	http_drain(s->app.http, s->config->drain_timeout * 1000, on_drained, s);
+}
+
+/* ---- putting it together ---- */
+
+static enum err open_nsm(struct server *s, struct why *w)
+{
+	struct app *app = &s->app;
+	bool fell_back = false;
+	enum err e = nsm_open(&app->nsm, s->config->nsm, NSM_DEVICE_PATH, &fell_back, w);
+	if (e != ERR_OK)
+		return e;
+	if (fell_back)
+		log_event(s->log, LOG_WARN, "nsm",
+			  LOG_S("text", "THERE IS NO " NSM_DEVICE_PATH ": ATTESTATIONS ARE DUMMIES THAT PROVE NOTHING. "
+					"In an enclave say nsm = device."));
+	app->debug_mode = DEBUG_UNKNOWN;
+	if (!nsm_is_device(app->nsm))
+		return ERR_OK;
+	if ((e = attest_seed(app->nsm, app->crypto, w)) != ERR_OK)
+		return e;
+	app->debug_mode = DEBUG_OFF;
+	for (unsigned i = 0; i <= 2; i++) {
+		struct buf pcr = BUF_INIT(NSM_PCR_SIZE);
+		bool locked;
+		e = nsm_pcr(app->nsm, i, &pcr, &locked, w);
+		if (e == ERR_OK && bytes_is_zero(buf_bytes(&pcr)))
+			app->debug_mode = DEBUG_ON;
+		buf_free(&pcr);
+		if (e != ERR_OK)
+			return e;
+	}
+	if (app->debug_mode == DEBUG_ON)
+		log_event(s->log, LOG_WARN, "nsm",
+			  LOG_S("text", "this enclave runs in debug mode: its PCRs are zero, and no verifier should trust it"));
+	return ERR_OK;
+}
+
+/* Memory-backed where systemd gives one; beside the database otherwise. */
+static enum err runtime_dir(const struct config *c, struct buf *out, struct why *w)
+{
+	const char *env = getenv("RUNTIME_DIRECTORY");
+	const char *slash = strrchr(c->db, '/');
+	if (c->runtime_dir[0] != '\0')
+		buf_put_str(out, c->runtime_dir);
+	else if (env != NULL && env[0] != '\0')
+		buf_put(out, env, strcspn(env, ":"));
+	else if (slash == NULL)
+		buf_put_str(out, ".");
+	else
+		buf_put(out, c->db, slash > c->db ? (size_t)(slash - c->db) : 1);
+	(void)buf_cstr(out);
+	return buf_check(out, w);
+}
+
+static enum err open_sessions(struct server *s, struct why *w)
+{
+	const struct config *c = s->config;
+	struct app *app = &s->app;
+	char boot_id[BOOT_ID_MAX];
+	struct buf dir = BUF_INIT(4096);
+	enum err e;
+
+	if ((e = read_boot_id(c->boot_id_file, boot_id, w)) != ERR_OK || (e = runtime_dir(c, &dir, w)) != ERR_OK ||
+	    (e = store_open(&app->store, c->db, c->durability == CONFIG_DURABILITY_POWER, w)) != ERR_OK ||
+	    (e = session_kek_open(&s->kek, c->kek_file, getenv("CREDENTIALS_DIRECTORY"), (const char *)dir.p,
+				  &app->random, w)) != ERR_OK)
+		goto out;
+	const struct session_env env = {
+		.store = app->store,
+		.crypto = app->crypto,
+		.random = app->random,
+		.clock = &s->clock,
+		.log = s->log,
+		.limits = {c->session_lifetime * 1000, (uint64_t)c->max_sessions, (uint64_t)c->public_sessions,
+			   (uint64_t)c->max_messages, (uint64_t)c->max_seen_ivs},
+	};
+	e = sessions_open(&app->sessions, &env, &s->kek, boot_id, w);
+out:
+	buf_free(&dir);
+	return e;
+}
+
+static enum err open_parts(struct server *s, struct why *w)
+{
+	const struct config *c = s->config;
+	struct app *app = &s->app;
+	enum err e;
+
+	app->config = c;
+	app->clock = &s->clock;
+	app->log = s->log;
+	if ((e = crypto_new(&app->crypto, w)) != ERR_OK)
+		return e;
+	app->random = crypto_random(app->crypto);
+	if ((e = open_nsm(s, w)) != ERR_OK || (e = open_sessions(s, w)) != ERR_OK)
+		return e;
+	const struct attest_options claims = {
+		.agent = c->agent,
+		.guardrail = c->guardrail,
+		.metadata_file = c->metadata_file,
+		.info_name = c->info_name,
+		.info_version = c->info_version[0] != '\0' ? c->info_version : ATTESTD_VERSION,
+		.info_build = c->info_build,
+	};
+	if ((e = attest_new(&app->attest, &claims, app->nsm, app->crypto, &s->clock, s->log, w)) != ERR_OK)
+		return e;
+
+	const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	const unsigned workers = c->workers > 0 ? (unsigned)c->workers : processors > 0 ? (unsigned)processors : 1;
+	if ((e = loop_new(&app->loop, &s->clock, workers, (unsigned)c->nsm_queue, w)) != ERR_OK)
+		return e;
+	app->started_mono_ms = loop_now_ms(app->loop);
+	for (size_t i = 0; i < HTTP_REACHES; i++)
+		app->nsm_bucket[i] =
+			(struct api_bucket){c->nsm_rate, c->nsm_burst, c->nsm_burst * 1000, app->started_mono_ms};
+
+	const struct http_options options = {
+		.max_body = c->max_body,
+		.max_inflight = c->max_inflight,
+		.public_inflight = c->public_inflight,
+		.max_connections = c->max_connections,
+		.public_connections = c->public_connections,
+		.header_ms = c->header_timeout * 1000,
+		.idle_ms = c->idle_timeout * 1000,
+		.body_ms = c->body_timeout * 1000,
+		.reply_ms = c->reply_timeout * 1000,
+	};
+	const struct http_store store = {app, store_is_dirty, commit_turn};
+	return http_new(&app->http, app->loop, s->log, &options, api_routes, api_routes_n, &store, app, w);
+}
+
+static void close_parts(struct server *s)
+{
+	struct app *app = &s->app;
+	http_free(app->http);
+	loop_free(app->loop);
+	attest_free(app->attest);
+	sessions_close(app->sessions);
+	session_kek_close(&s->kek);
+	store_close(app->store);
+	nsm_close(app->nsm);
+	crypto_free(app->crypto);
+	log_free(s->log);
+	config_free(s->config);
+}
+
+static enum err run(struct server *s, struct why *w)
+{
+	struct app *app = &s->app;
+	enum err e;
+
+	if ((e = harden(s->config, w)) != ERR_OK)
+		return e;
+	/* Addresses are judged before anything is opened or written. */
+	if ((e = listeners_plan(&s->listeners, s->config, w)) != ERR_OK || (e = open_parts(s, w)) != ERR_OK ||
+	    (e = loop_on_signal(app->loop, SIGTERM, on_stop_signal, s, w)) != ERR_OK ||
+	    (e = loop_on_signal(app->loop, SIGINT, on_stop_signal, s, w)) != ERR_OK ||
+	    (e = listeners_open(&s->listeners, app->http, w)) != ERR_OK) {
+		listeners_close(&s->listeners);
+		return e;
+	}
+
+	s->sweep = (struct loop_timer){.fire = on_sweep, .ctx = s};
+	loop_timer_arm(app->loop, &s->sweep, SWEEP_MS);
+	s->watchdog_ms = net_watchdog_ms();
+	s->watchdog = (struct loop_timer){.fire = on_watchdog, .ctx = s};
+	if (s->watchdog_ms > 0)
+		loop_timer_arm(app->loop, &s->watchdog, s->watchdog_ms);
+
+	log_event(s->log, LOG_INFO, "ready", LOG_S("version", ATTESTD_VERSION), LOG_S("nsm", nsm_name(app->nsm)),
+		  LOG_I("sessions", sessions_count(app->sessions)));
+	log_flush(s->log);
+	listeners_announce(&s->listeners);
+	net_notify("READY=1");
+	loop_run(app->loop);
+	if (loop_jobs(app->loop, LANE_NSM) > 0) {
+		/* The driver may keep its caller for minutes; everything acknowledged is committed already. */
+		log_event(s->log, LOG_WARN, "stopping", LOG_S("text", "an NSM call is still under way and is left behind"));
+		log_flush(s->log);
+		store_close(app->store);
+		_exit(CMD_OK);
+	}
+	log_event(s->log, LOG_INFO, "stopped", LOG_I("sessions", sessions_count(app->sessions)));
+	return ERR_OK;
+}
+
+/* ---- options ---- */
+
+struct options {
+	const char *file;
+	struct config_set *sets; /* room for argc */
+	size_t n_sets;
+	bool help;
+};
+
+static bool read_options(struct options *o, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"config", required_argument, NULL, 'c'}, {"listen", required_argument, NULL, 'l'},
+		{"db", required_argument, NULL, 'd'},     {"nsm", required_argument, NULL, 'n'},
+		{"set", required_argument, NULL, 's'},    {"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int opt;
+	optind = 0;
+	while ((opt = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		struct config_set *set = &o->sets[o->n_sets];
+		char *eq;
+		switch (opt) {
+		case 'c':
+			o->file = optarg;
+			break;
+		case 'l':
+			*set = (struct config_set){"--listen", "listen", optarg};
+			o->n_sets++;
+			break;
+		case 'd':
+			*set = (struct config_set){"--db", "db", optarg};
+			o->n_sets++;
+			break;
+		case 'n':
+			*set = (struct config_set){"--nsm", "nsm", optarg};
+			o->n_sets++;
+			break;
+		case 's':
+			eq = strchr(optarg, '=');
+			if (eq == NULL || eq == optarg) {
+				fprintf(stderr, "attestd serve: --set needs KEY=VALUE\n");
+				return false;
+			}
+			*eq = '\0';
+			*set = (struct config_set){"--set", optarg, eq + 1};
+			o->n_sets++;
+			break;
+		case 'h':
+			o->help = true;
+			break;
+		default:
+			return false;
+		}
+	}
+	if (optind < argc)
+		fprintf(stderr, "attestd serve: unexpected argument `%s`\n", argv[optind]);
+	return optind == argc;
+}
+
+static int print_help(void)
+{
+	struct buf keys = BUF_INIT(64 * 1024);
+	config_help(&keys);
+	fputs(usage, stdout);
+	fwrite(keys.p, 1, keys.n, stdout);
+	buf_free(&keys);
+	return fflush(stdout) == 0 ? CMD_OK : CMD_ENVIRONMENT;
+}
+
+int cmd_serve(int argc, char **argv)
+{
+	struct server *s = calloc(1, sizeof *s);
+	struct options o = {.sets = calloc((size_t)argc + 1, sizeof *o.sets)};
+	struct why w = {0};
+	int status = CMD_OK;
+
+	if (s == NULL || o.sets == NULL) {
+		fprintf(stderr, "attestd: out of memory\n");
+		status = CMD_ENVIRONMENT;
+		goto out;
+	}
+	if (!read_options(&o, argc, argv)) {
+		fprintf(stderr, "see attestd serve --help\n");
+		status = CMD_USAGE;
+		goto out;
+	}
+	if (o.help) {
+		status = print_help();
+		goto out;
+	}
+	json_init();
+	s->clock = clock_system();
+	const char *file = o.file != NULL ? o.file : getenv("ATTESTD_CONFIG");
+	if (config_load(&s->config, file != NULL && file[0] != '\0' ? file : NULL, environ, o.sets, o.n_sets, &w) != ERR_OK ||
+	    log_new(&s->log, STDERR_FILENO, (enum log_level)s->config->log_level, (enum log_format)s->config->log_format,
+		    &s->clock, &w) != ERR_OK ||
+	    run(s, &w) != ERR_OK) {
+		log_flush(s->log);
+		status = cmd_fail(&w);
+	}
+	close_parts(s);
+out:
+	free(o.sets);
+	free(s);
+	return status;
+}

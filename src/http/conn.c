@@ -1,0 +1,107 @@
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "internal.h"
+
+static void unlink_conn(struct http_server *s, struct conn *c)
+{
+	if (c->owed == OWED_NOTHING)
+		return;
+	struct conn_list *list = &s->owed[c->owed];
+	*(c->prev != NULL ? &c->prev->next : &list->first) = c->next;
+	*(c->next != NULL ? &c->next->prev : &list->last) = c->prev;
+	c->prev = c->next = NULL;
+	c->owed = OWED_NOTHING;
+}
+
+void conn_owes(struct http_server *s, struct conn *c, enum owed what)
+{
+	unlink_conn(s, c);
+	if (what == OWED_NOTHING)
+		return;
+	struct conn_list *list = &s->owed[what];
+	c->owed = what;
+	c->deadline_ms = loop_now_ms(s->loop) + list->ms;
+	c->prev = list->last;
+	*(list->last != NULL ? &list->last->next : &list->first) = c;
+	list->last = c;
+}
+
+void conn_started(struct http_server *s, void **slot)
+{
+	struct conn *c = calloc(1, sizeof *c);
+	*slot = c; /* without one, request_line refuses every request of the connection */
+	if (c == NULL)
+		return;
+	c->from = s->accepting;
+	c->fd = s->accepting_fd;
+	c->owed = OWED_NOTHING;
+	const size_t i = reach_index(c->from->reach);
+	s->count.connections_open[i]++;
+	s->count.connections_total[i]++;
+	conn_owes(s, c, OWED_HEADER);
+}
+
+void conn_ended(struct http_server *s, void **slot)
+{
+	struct conn *c = *slot;
+	if (c == NULL)
+		return;
+	unlink_conn(s, c);
+	s->count.connections_open[reach_index(c->from->reach)]--;
+	free(c);
+	*slot = NULL;
+}
+
+bool conn_room(const struct http_server *s, enum http_reach reach)
+{
+	uint64_t all = 0;
+	for (size_t i = 0; i < HTTP_REACHES; i++)
+		all += s->count.connections_open[i];
+	if (all >= (uint64_t)s->options.max_connections)
+		return false;
+	return reach == HTTP_LOCAL ||
+	       s->count.connections_open[reach_index(reach)] < (uint64_t)s->options.public_connections;
+}
+
+void conn_enforce(struct http_server *s)
+{
+	const int64_t now = loop_now_ms(s->loop);
+	for (int i = 0; i < OWED_LISTS; i++) {
+		struct conn *c;
+		while ((c = s->owed[i].first) != NULL && c->deadline_ms <= now) {
+			/* libmicrohttpd sees the hang-up in this turn's run and calls conn_ended. */
+			unlink_conn(s, c);
+			s->count.timeouts++;
+			shutdown(c->fd, SHUT_RDWR);
+		}
+	}
+}
+
+int64_t conn_wait_ms(const struct http_server *s)
+{
+	int64_t first = -1;
+	for (int i = 0; i < OWED_LISTS; i++) {
+		const struct conn *c = s->owed[i].first;
+		if (c != NULL && (first < 0 || c->deadline_ms < first))
+			first = c->deadline_ms;
+	}
+	if (first < 0)
+		return -1;
+	const int64_t left = first - loop_now_ms(s->loop);
+	return left < 0 ? 0 : left;
+}
+
+void conn_shut_idle(struct http_server *s)
+{
+	for (int i = 0; i < OWED_LISTS; i++) {
+		struct conn *next;
+		for (struct conn *c = s->owed[i].first; c != NULL; c = next) {
+			next = c->next;
+			if (c->in_request)
+				continue;
+			unlink_conn(s, c);
+			shutdown(c->fd, SHUT_RDWR);
+		}
+	}
+}

@@ -1,0 +1,231 @@
+#include <string.h>
+#include <strings.h>
+
+#include "internal.h"
+
+/* What one walk over the headers gathers. libmicrohttpd accepts much that two parsers would read differently; since it
+ * has parsed the request already, the only safe answer to any of it is 400 and an end to the connection. */
+struct headers {
+	unsigned hosts, lengths, encodings, expects, types, origins, sites;
+	struct bytes host, length, encoding, expect, type, origin, site, content_encoding;
+	bool bad_name, bad_value;
+};
+
+static bool is_token_char(uint8_t c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+static bool is_token(struct bytes b)
+{
+	for (size_t i = 0; i < b.n; i++)
+		if (!is_token_char(b.p[i]))
+			return false;
+	return b.n > 0;
+}
+
+static bool name_is(struct bytes name, const char *want)
+{
+	return name.n == strlen(want) && strncasecmp((const char *)name.p, want, name.n) == 0;
+}
+
+static void keep(unsigned *count, struct bytes *slot, struct bytes value)
+{
+	(*count)++;
+	*slot = value;
+}
+
+static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_n, const char *value,
+				 size_t value_n)
+{
+	struct headers *h = cls;
+	const struct bytes name = bytes_of(key, key_n), v = bytes_of(value, value_n);
+	unsigned ignored = 0;
+	(void)kind;
+	if (!is_token(name))
+		h->bad_name = true;
+	for (size_t i = 0; i < v.n; i++)
+		if ((v.p[i] < 0x20 && v.p[i] != '\t') || v.p[i] == 0x7f)
+			h->bad_value = true;
+	if (name_is(name, "Host"))
+		keep(&h->hosts, &h->host, v);
+	else if (name_is(name, "Content-Length"))
+		keep(&h->lengths, &h->length, v);
+	else if (name_is(name, "Transfer-Encoding"))
+		keep(&h->encodings, &h->encoding, v);
+	else if (name_is(name, "Expect"))
+		keep(&h->expects, &h->expect, v);
+	else if (name_is(name, "Content-Type"))
+		keep(&h->types, &h->type, v);
+	else if (name_is(name, "Content-Encoding"))
+		keep(&ignored, &h->content_encoding, v);
+	else if (name_is(name, "Origin"))
+		keep(&h->origins, &h->origin, v);
+	else if (name_is(name, "Sec-Fetch-Site"))
+		keep(&h->sites, &h->site, v);
+	return MHD_YES;
+}
+
+static enum err check_framing(const struct http_req *r, const struct headers *h, const char *version, struct why *w)
+{
+	const bool http11 = strcmp(version, "HTTP/1.1") == 0;
+	if (!http11 && strcmp(version, "HTTP/1.0") != 0)
+		return why_tell(w, ERR_MALFORMED, NULL, "Only HTTP/1.0 and HTTP/1.1 are spoken here.");
+	if (r->target[0] != '/')
+		return why_tell(w, ERR_MALFORMED, NULL, "The request target must be a path that begins with `/`.");
+	for (const char *c = r->target; *c != '\0'; c++)
+		if (*c <= 0x20 || *c == 0x7f || *c == '#')
+			return why_tell(w, ERR_MALFORMED, NULL,
+					"The request target holds a character that must be percent-encoded.");
+	if (h->bad_name)
+		return why_tell(w, ERR_MALFORMED, NULL, "A header's name is empty or holds a character that no name may.");
+	if (h->bad_value)
+		return why_tell(w, ERR_MALFORMED, NULL, "A header's value holds a control character.");
+	if (h->hosts != 1)
+		return why_tell(w, ERR_MALFORMED, NULL, "There must be exactly one Host header, not %u.", h->hosts);
+	if (h->lengths > 1)
+		return why_tell(w, ERR_MALFORMED, NULL, "There is more than one Content-Length header.");
+	for (size_t i = 0; i < h->length.n; i++)
+		if (h->length.p[i] < '0' || h->length.p[i] > '9')
+			return why_tell(w, ERR_MALFORMED, NULL, "The Content-Length is not a number.");
+	if (h->lengths == 1 && (h->length.n == 0 || h->length.n > 18))
+		return why_tell(w, ERR_MALFORMED, NULL, "The Content-Length is empty or absurdly large.");
+	if (h->encodings > 1 || (h->encodings == 1 && !bytes_is(h->encoding, "chunked")))
+		return why_tell(w, ERR_MALFORMED, NULL, "The only Transfer-Encoding taken is `chunked`, once.");
+	if (h->encodings == 1 && (h->lengths > 0 || !http11))
+		return why_tell(w, ERR_MALFORMED, NULL,
+				"Transfer-Encoding cannot stand beside Content-Length or in HTTP/1.0.");
+	if (h->expects > 1 || (h->expects == 1 && !name_is(h->expect, "100-continue")))
+		return why_tell(w, ERR_MALFORMED, NULL, "The only Expect taken is `100-continue`, once.");
+	if (h->types > 1 || h->origins > 1 || h->sites > 1)
+		return why_tell(w, ERR_MALFORMED, NULL,
+				"Content-Type, Origin and Sec-Fetch-Site may each stand once at most.");
+	return ERR_OK;
+}
+
+/* host [":" port]: the host is a registered name, an IPv4 address or a bracketed IPv6 address. */
+static bool split_host(struct bytes host, struct bytes *name)
+{
+	size_t i = 0;
+	if (host.n > 0 && host.p[0] == '[') {
+		for (i = 1; i < host.n && host.p[i] != ']'; i++)
+			if (memchr("0123456789abcdefABCDEF:.", host.p[i], 24) == NULL)
+				return false;
+		if (i == host.n || i == 1)
+			return false;
+		i++;
+	} else {
+		while (i < host.n && host.p[i] != ':') {
+			const uint8_t c = host.p[i++];
+			const bool ok = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+					c == '-' || c == '.' || c == '_';
+			if (!ok)
+				return false;
+		}
+		if (i == 0)
+			return false;
+	}
+	*name = (struct bytes){host.p, i};
+	if (i == host.n)
+		return true;
+	if (host.p[i] != ':' || host.n - i - 1 > 5)
+		return false;
+	for (size_t k = i + 1; k < host.n; k++)
+		if (host.p[k] < '0' || host.p[k] > '9')
+			return false;
+	return host.n > i + 1;
+}
+
+static enum err check_host(const struct http_req *r, struct bytes name, struct why *w)
+{
+	if (r->conn->from->any_host || name_is(name, "localhost") || name_is(name, "127.0.0.1") || name_is(name, "[::1]"))
+		return ERR_OK;
+	return why_tell(w, ERR_HOST, NULL,
+			"This listener answers to localhost, 127.0.0.1 and [::1] only: a page whose name points here "
+			"must not reach it.");
+}
+
+static enum err check_origin(const struct headers *h, struct why *w)
+{
+	/* Our own pages would be "http://" + Host. There are none, but the rule then needs no exception. */
+	if (h->origins == 1) {
+		const size_t scheme = h->origin.n > 8 && memcmp(h->origin.p, "https://", 8) == 0  ? 8
+				      : h->origin.n > 7 && memcmp(h->origin.p, "http://", 7) == 0 ? 7
+												    : 0;
+		const struct bytes rest = {h->origin.p + scheme, h->origin.n - scheme};
+		if (scheme == 0 || rest.n != h->host.n ||
+		    strncasecmp((const char *)rest.p, (const char *)h->host.p, rest.n) != 0)
+			return why_tell(w, ERR_ORIGIN, NULL, "The Origin header names another origin than this server.");
+	}
+	if (h->sites == 1 && !name_is(h->site, "same-origin") && !name_is(h->site, "none"))
+		return why_tell(w, ERR_ORIGIN, NULL, "Sec-Fetch-Site says that a page of another origin sent this.");
+	return ERR_OK;
+}
+
+static bool is_json_type(struct bytes type)
+{
+	static const char json[] = "application/json";
+	const size_t n = sizeof json - 1;
+	if (type.n < n || strncasecmp((const char *)type.p, json, n) != 0)
+		return false;
+	for (size_t i = n; i < type.n; i++) {
+		if (type.p[i] == ';')
+			return true;
+		if (type.p[i] != ' ' && type.p[i] != '\t')
+			return false;
+	}
+	return true;
+}
+
+static uint64_t length_of(const struct headers *h)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < h->length.n; i++)
+		n = n * 10 + (uint64_t)(h->length.p[i] - '0');
+	return n;
+}
+
+static enum err check_body(struct http_req *r, const struct headers *h, bool *hard, struct why *w)
+{
+	if (!r->route->body) {
+		if (!r->has_body)
+			return ERR_OK;
+		*hard = true;
+		return why_tell(w, ERR_MALFORMED, NULL, "This method takes no request body here.");
+	}
+	if (h->types == 0 || !is_json_type(h->type))
+		return why_tell(w, ERR_MEDIA_TYPE, NULL, "Send the body with `Content-Type: application/json`.");
+	if (h->content_encoding.n > 0 && !name_is(h->content_encoding, "identity"))
+		return why_tell(w, ERR_MEDIA_TYPE, NULL, "Send the body without a Content-Encoding.");
+	if (r->content_length > r->body.max)
+		return why_tell(w, ERR_TOO_LARGE, NULL, "The body is longer than the %zu bytes taken here.", r->body.max);
+	return ERR_OK;
+}
+
+enum err guard_check(struct http_req *r, const char *method, const char *version, bool *hard, struct why *w)
+{
+	struct headers h = {0};
+	enum err e;
+
+	(void)MHD_get_connection_values_n(r->mc, MHD_HEADER_KIND, on_header, &h);
+	*hard = true;
+	if ((e = check_framing(r, &h, version, w)) != ERR_OK)
+		return e;
+	if (!is_token(bytes_str(method)))
+		return why_tell(w, ERR_MALFORMED, NULL, "The method is not a token.");
+	struct bytes host;
+	if (!split_host(h.host, &host))
+		return why_tell(w, ERR_MALFORMED, NULL, "The Host header is not a host name with an optional port.");
+
+	/* From here on the framing is sound, so the body may be read and thrown away. A client that waits for 100 Continue
+	 * is told at once instead, and so must be one whose body is beyond reading. */
+	r->content_length = length_of(&h);
+	r->has_body = h.encodings == 1 || r->content_length > 0;
+	*hard = h.expects == 1 || r->content_length > r->body.max + HTTP_DISCARD_MAX;
+	if ((e = check_host(r, host, w)) != ERR_OK || (e = check_origin(&h, w)) != ERR_OK)
+		return e;
+	if ((e = route_find(r, method, w)) != ERR_OK)
+		return e;
+	return check_body(r, &h, hard, w);
+}

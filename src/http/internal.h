@@ -1,0 +1,141 @@
+/* internal.h - what the files of src/http share. */
+#ifndef ATTESTD_HTTP_INTERNAL_H
+#define ATTESTD_HTTP_INTERNAL_H
+
+#include <microhttpd.h>
+
+#include "http.h"
+
+/* What a connection's client owes us, and until when. One list each: a constant time makes appending keep it sorted. */
+enum owed { OWED_HEADER, OWED_NEXT, OWED_BODY, OWED_READING, OWED_LISTS, OWED_NOTHING = OWED_LISTS };
+
+struct listener {
+	struct loop_io io;
+	struct loop_timer pause; /* out of descriptors: accept again later */
+	struct http_server *server;
+	enum http_reach reach;
+	bool any_host;
+};
+
+/* One a connection: libmicrohttpd's socket_context. */
+struct conn {
+	const struct listener *from;
+	int fd; /* libmicrohttpd's; ours to shut down */
+	bool in_request;
+	enum owed owed;
+	int64_t deadline_ms;
+	struct conn *prev, *next;
+};
+
+struct conn_list {
+	struct conn *first, *last;
+	int64_t ms;
+};
+
+enum phase {
+	PHASE_NEW,     /* request line seen, header not yet complete */
+	PHASE_BODY,    /* body bytes are coming, kept or thrown away */
+	PHASE_JOB,     /* a worker has it */
+	PHASE_HELD,    /* answered, but the turn's transaction must be committed first */
+	PHASE_READY,   /* answered: the reply waits for libmicrohttpd's next call */
+	PHASE_QUEUED,  /* libmicrohttpd has the reply */
+};
+
+/* One a request: libmicrohttpd's request context. */
+struct http_req {
+	struct http_server *server;
+	struct conn *conn;
+	struct MHD_Connection *mc;
+	enum phase phase;
+	bool gone;      /* libmicrohttpd is done with it; kept only for a job or the end of the turn */
+	bool suspended;
+	bool staged;    /* on the server's list of this turn */
+	bool close;     /* the connection ends with this reply */
+	bool discard;   /* the body is read only so that the client sees the reply */
+	bool has_body;
+	char *target;   /* as received, NUL-terminated */
+	size_t path_n;  /* bytes of target before '?' */
+	const struct http_route *route;
+	struct bytes param;
+	struct buf body;
+	enum http_reach reach;
+	uint64_t content_length; /* as declared; 0 if chunked */
+	uint64_t body_seen, charged; /* bytes received, and bytes counted as in flight */
+	struct why fault; /* found by a guard; answered once the body has been read */
+	struct why doomed;/* the turn that this request wrote in was not committed */
+	struct MHD_Response *reply;
+	unsigned status;
+	const char *code; /* wire code of a problem, for the log */
+	size_t reply_n;
+	struct http_job *job;
+	struct http_req *prev_working, *next_working;
+	struct loop_timer job_timer;
+	enum loop_lane job_lane;
+	int64_t started_us;
+	struct http_req *next_staged;
+};
+
+struct http_server {
+	struct loop *loop;
+	struct log *log;
+	struct http_options options;
+	const struct http_route *routes;
+	size_t n_routes;
+	struct http_store store;
+	void *app;
+	struct MHD_Daemon *daemon;
+	struct loop_io mhd_io;
+	struct listener listener[HTTP_LISTENERS_MAX];
+	size_t n_listeners;
+	const struct listener *accepting; /* valid during MHD_add_connection only */
+	int accepting_fd;
+	struct conn_list owed[OWED_LISTS];
+	struct http_req *staged;  /* of this turn */
+	struct http_req *working; /* with a worker */
+	bool must_run; /* something was resumed or answered: libmicrohttpd's own timeout does not know */
+	bool draining, abandoned;
+	int64_t drain_shut_ms, drain_end_ms;
+	void (*drained)(void *ctx);
+	void *drained_ctx;
+	int64_t inflight[HTTP_REACHES];
+	struct http_counters count;
+};
+
+size_t reach_index(enum http_reach r);
+int64_t now_us(void);
+
+/* conn.c */
+void conn_started(struct http_server *s, void **slot);
+void conn_ended(struct http_server *s, void **slot);
+void conn_owes(struct http_server *s, struct conn *c, enum owed what);
+/* Shuts down what is late. Returns ms to the next deadline, -1 for none. */
+void conn_enforce(struct http_server *s);
+int64_t conn_wait_ms(const struct http_server *s);
+void conn_shut_idle(struct http_server *s);
+/* Is there room for one more connection of this reach? */
+bool conn_room(const struct http_server *s, enum http_reach reach);
+
+/* guard.c: everything that makes a request refusable before its body. Fills r->route, r->param, r->has_body. *hard: the
+ * framing itself cannot be trusted, so answer at once and close. */
+enum err guard_check(struct http_req *r, const char *method, const char *version, bool *hard, struct why *w) MUST_USE;
+
+/* route.c: ERR_NOT_FOUND, or ERR_METHOD with *allow (the mask of rows that match the path) for the Allow header. */
+enum err route_find(struct http_req *r, const char *method, struct why *w) MUST_USE;
+/* "GET, HEAD, POST" for r's path on r's reach. */
+void route_allow(const struct http_req *r, char *out, size_t n);
+
+/* request.c */
+enum MHD_Result request_step(void *server, struct MHD_Connection *mc, const char *url, const char *method,
+			     const char *version, const char *data, size_t *n, void **slot);
+void *request_line(void *server, const char *target, struct MHD_Connection *mc);
+void request_ended(void *server, struct MHD_Connection *mc, void **slot, enum MHD_RequestTerminationCode why);
+void request_free(struct http_req *r);
+/* The turn's transaction ended: every held reply goes, or becomes `w`'s problem. True if anything was let go. */
+bool request_settle(struct http_server *s, const struct why *failed);
+/* What workers still hold is answered 503: libmicrohttpd must not be stopped with a suspended connection. */
+void request_abandon_all(struct http_server *s);
+
+/* reply.c */
+void reply_drop(struct http_req *r);
+
+#endif

@@ -1,0 +1,186 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "json.h"
+
+enum { STREAM_BLOCK = 64 * 1024, PROBLEM_MAX = 4096 };
+
+void reply_drop(struct http_req *r)
+{
+	if (r->reply != NULL)
+		MHD_destroy_response(r->reply);
+	r->reply = NULL;
+}
+
+static void free_body(void *cls)
+{
+	struct buf *b = cls;
+	buf_free(b);
+	free(b);
+}
+
+static bool add_headers(const struct http_req *r, struct MHD_Response *resp, const char *type)
+{
+	return MHD_add_response_header(resp, "Content-Type", type) == MHD_YES &&
+	       MHD_add_response_header(resp, "Cache-Control", "no-store") == MHD_YES &&
+	       MHD_add_response_header(resp, "X-Content-Type-Options", "nosniff") == MHD_YES &&
+	       (!(r->close || r->server->draining) ||
+		MHD_add_response_header(resp, "Connection", "close") == MHD_YES);
+}
+
+/* Takes resp. Without a response the connection is closed unanswered: there is no memory to say more. */
+static void set_reply(struct http_req *r, unsigned status, struct MHD_Response *resp, const char *type, size_t n)
+{
+	reply_drop(r);
+	if (resp != NULL && !add_headers(r, resp, type)) {
+		MHD_destroy_response(resp);
+		resp = NULL;
+	}
+	r->reply = resp;
+	r->status = status;
+	r->reply_n = n;
+	r->code = NULL;
+}
+
+void http_reply_type(struct http_req *r, unsigned status, const char *type, struct buf *body)
+{
+	struct why w = {0};
+	if (buf_check(body, &w) != ERR_OK) {
+		buf_free(body);
+		http_fail(r, &w);
+		return;
+	}
+	struct buf *own = malloc(sizeof *own);
+	if (own == NULL) {
+		buf_free(body);
+		(void)why_set(&w, ERR_MEMORY, "no memory for a reply");
+		http_fail(r, &w);
+		return;
+	}
+	*own = *body;
+	*body = BUF_INIT(body->max);
+	struct MHD_Response *resp = MHD_create_response_from_buffer_with_free_callback_cls(own->n, own->p, free_body, own);
+	const size_t n = own->n;
+	if (resp == NULL)
+		free_body(own);
+	set_reply(r, status, resp, type, n);
+}
+
+void http_reply(struct http_req *r, unsigned status, struct buf *json)
+{
+	http_reply_type(r, status, "application/json", json);
+}
+
+void http_reply_static(struct http_req *r, const char *type, struct bytes body)
+{
+	struct MHD_Response *resp =
+		MHD_create_response_from_buffer(body.n, (void *)(uintptr_t)body.p, MHD_RESPMEM_PERSISTENT);
+	set_reply(r, 200, resp, type, body.n);
+}
+
+static ssize_t stream_read(void *cls, uint64_t pos, char *out, size_t max)
+{
+	struct http_stream *st = cls;
+	(void)pos;
+	const size_t n = st->read(st->ctx, (uint8_t *)out, max);
+	return n > 0 ? (ssize_t)n : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static void stream_free(void *cls)
+{
+	struct http_stream *st = cls;
+	st->free(st->ctx);
+	free(st);
+}
+
+void http_reply_stream(struct http_req *r, unsigned status, const struct http_stream *stream)
+{
+	struct http_stream *own = malloc(sizeof *own);
+	struct MHD_Response *resp = NULL;
+	if (own != NULL) {
+		*own = *stream;
+		resp = MHD_create_response_from_callback(own->size, STREAM_BLOCK, stream_read, own, stream_free);
+	}
+	if (resp == NULL) {
+		struct why w = {0};
+		stream->free(stream->ctx);
+		free(own);
+		(void)why_set(&w, ERR_MEMORY, "no memory for a reply");
+		http_fail(r, &w);
+		return;
+	}
+	set_reply(r, status, resp, "application/json", own->size);
+}
+
+static void problem_json(const struct why *w, struct buf *b)
+{
+	buf_put_str(b, "{\"type\":\"about:blank\",\"title\":");
+	json_put_cstr(b, err_title(w->err));
+	buf_printf(b, ",\"status\":%u,\"detail\":", err_status(w->err));
+	json_put_cstr(b, why_public(w));
+	buf_put_str(b, ",\"code\":");
+	json_put_cstr(b, err_code(w->err));
+	if (err_status(w->err) == 422) {
+		buf_put_str(b, ",\"errors\":[{\"field\":");
+		json_put_cstr(b, w->field[0] != '\0' ? w->field : "body");
+		buf_put_str(b, ",\"message\":");
+		json_put_cstr(b, why_public(w));
+		buf_put_str(b, "}]");
+	}
+	buf_put_str(b, "}");
+}
+
+void http_fail(struct http_req *r, const struct why *fault)
+{
+	/* r->fault may be the very thing that is passed in, and the reply functions write no why of ours. */
+	const struct why *w = fault;
+	if (!w->tell || err_status(w->err) >= 500)
+		log_why(r->server->log, err_status(w->err) >= 500 ? LOG_WARN : LOG_DEBUG, "problem", w);
+
+	struct buf body = BUF_INIT(PROBLEM_MAX), *own = malloc(sizeof *own);
+	problem_json(w, &body);
+	struct MHD_Response *resp = NULL;
+	if (own != NULL && !body.failed) {
+		*own = body;
+		body = BUF_INIT(PROBLEM_MAX);
+		resp = MHD_create_response_from_buffer_with_free_callback_cls(own->n, own->p, free_body, own);
+	}
+	if (resp == NULL) {
+		buf_free(&body);
+		if (own != NULL)
+			free(own);
+		reply_drop(r);
+		return;
+	}
+	const size_t n = own->n;
+	if (w->retry_after_s > 0 || err_status(w->err) == 429) {
+		char seconds[16];
+		(void)snprintf(seconds, sizeof seconds, "%u", w->retry_after_s > 0 ? w->retry_after_s : 1);
+		(void)MHD_add_response_header(resp, "Retry-After", seconds);
+	}
+	if (w->err == ERR_METHOD) {
+		char allow[64];
+		route_allow(r, allow, sizeof allow);
+		(void)MHD_add_response_header(resp, "Allow", allow);
+	}
+	set_reply(r, err_status(w->err), resp, "application/problem+json", n);
+	r->code = err_code(w->err);
+}
+
+/* ---- what a handler may ask ---- */
+
+enum http_reach http_req_reach(const struct http_req *r) { return r->reach; }
+
+struct bytes http_body(const struct http_req *r) { return buf_bytes(&r->body); }
+
+bool http_body_heavy(const struct http_req *r) { return r->body.n > HTTP_HEAVY_BODY; }
+
+struct bytes http_param(const struct http_req *r) { return r->param; }
+
+void http_take_body(struct http_req *r, struct buf *out)
+{
+	*out = r->body;
+	r->body = BUF_INIT(out->max);
+}

@@ -1,0 +1,376 @@
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "internal.h"
+
+size_t reach_index(enum http_reach r) { return r == HTTP_LOCAL ? 0 : 1; }
+
+const char *http_reach_name(enum http_reach r) { return r == HTTP_LOCAL ? "local" : "public"; }
+
+int64_t now_us(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* ---- life ---- */
+
+void *request_line(void *server, const char *target, struct MHD_Connection *mc)
+{
+	struct http_server *s = server;
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(mc, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct conn *c = info != NULL ? info->socket_context : NULL;
+	if (c == NULL)
+		return NULL; /* request_step closes the connection */
+	struct http_req *r = calloc(1, sizeof *r);
+	char *copy = strdup(target);
+	if (r == NULL || copy == NULL) {
+		free(r);
+		free(copy);
+		return NULL;
+	}
+	r->server = s;
+	r->conn = c;
+	r->mc = mc;
+	r->phase = PHASE_NEW;
+	r->target = copy;
+	r->reach = c->from->reach;
+	const char *query = strchr(copy, '?');
+	r->path_n = query != NULL ? (size_t)(query - copy) : strlen(copy);
+	const int64_t max = s->options.max_body;
+	r->body = BUF_INIT((size_t)(c->from->reach == HTTP_LOCAL || max < HTTP_PUBLIC_BODY_MAX ? max : HTTP_PUBLIC_BODY_MAX));
+	r->started_us = now_us();
+	c->in_request = true;
+	conn_owes(s, c, OWED_HEADER);
+	return r;
+}
+
+void request_free(struct http_req *r)
+{
+	struct http_server *s = r->server;
+	reply_drop(r);
+	buf_free(&r->body);
+	s->inflight[reach_index(r->reach)] -= (int64_t)r->charged;
+	loop_timer_disarm(s->loop, &r->job_timer);
+	mem_wipe(r->target, strlen(r->target));
+	free(r->target);
+	free(r);
+}
+
+static void log_request(const struct http_req *r, const char *outcome)
+{
+	struct http_server *s = r->server;
+	if (r->phase == PHASE_NEW || !log_wants(s->log, LOG_INFO))
+		return;
+	/* The route's pattern and not the path: a path may hold a whole session id. */
+	log_event(s->log, LOG_INFO, "request", LOG_S("method", r->route != NULL ? r->route->method : "-"),
+		  LOG_S("route", r->route != NULL ? r->route->path : "-"), LOG_S("reach", http_reach_name(r->reach)),
+		  LOG_I("status", r->status), LOG_S("code", r->code != NULL ? r->code : "ok"),
+		  LOG_I("bytes_in", r->body_seen), LOG_I("bytes_out", r->reply_n),
+		  LOG_I("us", now_us() - r->started_us), LOG_S("outcome", outcome));
+}
+
+void request_ended(void *server, struct MHD_Connection *mc, void **slot, enum MHD_RequestTerminationCode why)
+{
+	struct http_server *s = server;
+	struct http_req *r = *slot;
+	(void)mc;
+	if (r == NULL)
+		return;
+	*slot = NULL;
+	const bool ok = why == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+	if (!ok)
+		s->count.aborted++;
+	log_request(r, ok ? "sent" : "aborted");
+	r->conn->in_request = false;
+	conn_owes(s, r->conn, OWED_NEXT);
+	r->conn = NULL;
+	r->mc = NULL;
+	r->gone = true;
+	/* A worker's job and the turn's list still point here. */
+	if (r->job == NULL && !r->staged)
+		request_free(r);
+}
+
+/* ---- bodies ---- */
+
+static void take_chunk(struct http_req *r, const char *data, size_t n)
+{
+	struct http_server *s = r->server;
+	r->body_seen += n;
+	if (r->discard)
+		return;
+	struct why *w = &r->fault;
+	if (n > r->body.max - r->body.n) {
+		(void)why_tell(w, ERR_TOO_LARGE, NULL, "The body is longer than the %zu bytes taken here.", r->body.max);
+	} else {
+		const size_t i = reach_index(r->reach);
+		const int64_t all = s->inflight[0] + s->inflight[1] + (int64_t)n;
+		const bool full = all > s->options.max_inflight ||
+				  (r->reach != HTTP_LOCAL && s->inflight[i] + (int64_t)n > s->options.public_inflight);
+		if (full) {
+			(void)why_tell(w, ERR_BODIES_FULL, NULL, "Too many request bytes are in flight; try again shortly.");
+			w->retry_after_s = 1;
+		} else {
+			s->inflight[i] += (int64_t)n;
+			r->charged += n;
+			if (r->body.n == 0 && r->content_length > n) /* once, instead of growing in steps */
+				(void)buf_reserve(&r->body, r->content_length);
+			buf_put(&r->body, data, n);
+			(void)!buf_check(&r->body, w);
+		}
+	}
+	if (w->err != ERR_OK) {
+		r->discard = true;
+		buf_free(&r->body);
+	}
+}
+
+/* ---- steps ---- */
+
+/* An unanswered request stays where it is. Suspending on the second call, not the first, makes libmicrohttpd wait
+ * without reading, so that a client which has half-closed still gets its reply. */
+static enum MHD_Result wait_more(struct http_req *r)
+{
+	if (!r->suspended) {
+		MHD_suspend_connection(r->mc);
+		r->suspended = true;
+	}
+	return MHD_YES;
+}
+
+static enum MHD_Result queue_reply(struct http_req *r)
+{
+	struct http_server *s = r->server;
+	if (r->reply == NULL) /* there was no memory for any: the connection is closed */
+		return MHD_NO;
+	const enum MHD_Result ok = MHD_queue_response(r->mc, r->status, r->reply);
+	r->phase = PHASE_QUEUED;
+	reply_drop(r);
+	if (ok == MHD_YES) {
+		s->count.replies[r->status / 100 < 6 ? r->status / 100 : 5]++;
+		s->count.duration_us_sum += (uint64_t)(now_us() - r->started_us);
+		conn_owes(s, r->conn, OWED_READING);
+	}
+	return ok;
+}
+
+static void stage(struct http_req *r)
+{
+	if (r->staged)
+		return;
+	r->staged = true;
+	r->next_staged = r->server->staged;
+	r->server->staged = r;
+}
+
+/* Every handler and every later step ends here: with a job under way, or with an answer. */
+static void advance(struct http_req *r)
+{
+	struct http_server *s = r->server;
+	const bool dirty = s->store.dirty(s->store.ctx);
+	s->must_run = true;
+	if (dirty)
+		stage(r);
+	r->phase = r->job != NULL ? PHASE_JOB : dirty ? PHASE_HELD : PHASE_READY;
+	if (r->phase != PHASE_READY)
+		return;
+	if (r->suspended) {
+		r->suspended = false;
+		MHD_resume_connection(r->mc);
+	}
+}
+
+static enum MHD_Result run_handler(struct http_req *r)
+{
+	struct http_server *s = r->server;
+	conn_owes(s, r->conn, OWED_NOTHING);
+	if (r->fault.err != ERR_OK)
+		http_fail(r, &r->fault);
+	else
+		r->route->handler(s->app, r);
+	advance(r);
+	return r->phase == PHASE_READY ? queue_reply(r) : MHD_YES;
+}
+
+static enum MHD_Result first_call(struct http_req *r, const char *method, const char *version)
+{
+	struct http_server *s = r->server;
+	bool hard = false;
+	r->started_us = now_us();
+	s->count.requests[reach_index(r->reach)]++;
+	r->phase = PHASE_BODY;
+	conn_owes(s, r->conn, OWED_BODY);
+	if (guard_check(r, method, version, &hard, &r->fault) == ERR_OK)
+		return MHD_YES;
+	if (!hard) {
+		r->discard = true;
+		return MHD_YES;
+	}
+	r->close = true;
+	http_fail(r, &r->fault);
+	return queue_reply(r);
+}
+
+enum MHD_Result request_step(void *server, struct MHD_Connection *mc, const char *url, const char *method,
+			     const char *version, const char *data, size_t *n, void **slot)
+{
+	struct http_req *r = *slot;
+	(void)server;
+	(void)mc;
+	(void)url;
+	if (r == NULL)
+		return MHD_NO;
+	switch (r->phase) {
+	case PHASE_NEW:
+		return first_call(r, method, version);
+	case PHASE_BODY:
+		if (*n == 0)
+			return run_handler(r);
+		take_chunk(r, data, *n);
+		*n = 0;
+		/* A body that runs on and on is not read to its end: its sender has had the time to notice. */
+		return r->discard && r->body_seen > r->body.max + HTTP_DISCARD_MAX ? MHD_NO : MHD_YES;
+	case PHASE_JOB:
+	case PHASE_HELD:
+		return wait_more(r);
+	case PHASE_READY:
+		return queue_reply(r);
+	case PHASE_QUEUED:
+		break;
+	}
+	return MHD_NO;
+}
+
+bool request_settle(struct http_server *s, const struct why *failed)
+{
+	struct http_req *r = s->staged, *next;
+	bool any = false;
+	s->staged = NULL;
+	for (; r != NULL; r = next) {
+		next = r->next_staged;
+		r->staged = false;
+		if (r->gone) {
+			if (r->job == NULL)
+				request_free(r);
+			continue;
+		}
+		if (failed != NULL && r->phase == PHASE_JOB)
+			r->doomed = *failed;
+		if (r->phase != PHASE_HELD)
+			continue;
+		if (failed != NULL) {
+			reply_drop(r);
+			http_fail(r, failed);
+		}
+		any = true;
+		advance(r);
+	}
+	return any;
+}
+
+/* ---- jobs ---- */
+
+static void link_job(struct http_req *r, struct http_job *j)
+{
+	struct http_server *s = r->server;
+	j->req = r;
+	r->job = j;
+	r->prev_working = NULL;
+	r->next_working = s->working;
+	if (s->working != NULL)
+		s->working->prev_working = r;
+	s->working = r;
+}
+
+static void unlink_job(struct http_req *r)
+{
+	r->job->req = NULL;
+	r->job = NULL;
+	*(r->prev_working != NULL ? &r->prev_working->next_working : &r->server->working) = r->next_working;
+	if (r->next_working != NULL)
+		r->next_working->prev_working = r->prev_working;
+}
+
+static void job_run(struct loop_job *lj)
+{
+	struct http_job *j = (struct http_job *)lj;
+	j->work(j);
+}
+
+static void job_done(struct loop_job *lj)
+{
+	struct http_job *j = (struct http_job *)lj;
+	struct http_req *r = j->req;
+	if (r == NULL) { /* the time was up, or the drain is over */
+		j->drop(j);
+		return;
+	}
+	unlink_job(r);
+	loop_timer_disarm(r->server->loop, &r->job_timer);
+	if (r->gone) {
+		j->drop(j);
+		if (!r->staged)
+			request_free(r);
+		return;
+	}
+	if (r->doomed.err != ERR_OK) {
+		j->drop(j);
+		http_fail(r, &r->doomed);
+	} else {
+		j->then(r, j);
+	}
+	advance(r);
+}
+
+static void abandon_job(struct http_req *r, const struct why *w)
+{
+	unlink_job(r);
+	if (r->gone) {
+		if (!r->staged)
+			request_free(r);
+		return;
+	}
+	http_fail(r, w);
+	advance(r);
+}
+
+static void job_late(struct loop_timer *t)
+{
+	struct http_req *r = t->ctx;
+	struct why w = {0};
+	if (r->job_lane == LANE_NSM)
+		(void)why_tell(&w, ERR_NSM, NULL, "The Nitro Secure Module did not answer in time; try again.");
+	else
+		(void)why_tell(&w, ERR_BUSY, NULL, "The work took too long; try again.");
+	w.retry_after_s = 1;
+	abandon_job(r, &w);
+}
+
+void request_abandon_all(struct http_server *s)
+{
+	struct why w = {0};
+	(void)why_tell(&w, ERR_BUSY, NULL, "The server is stopping.");
+	while (s->working != NULL)
+		abandon_job(s->working, &w);
+}
+
+enum err http_defer(struct http_req *r, enum loop_lane lane, struct http_job *j, int64_t timeout_ms, struct why *w)
+{
+	struct http_server *s = r->server;
+	j->job.run = job_run;
+	j->job.done = job_done;
+	const enum err e = loop_submit(s->loop, lane, &j->job, w);
+	if (e != ERR_OK)
+		return e;
+	link_job(r, j);
+	r->job_lane = lane;
+	if (timeout_ms > 0) {
+		r->job_timer.fire = job_late;
+		r->job_timer.ctx = r;
+		loop_timer_arm(s->loop, &r->job_timer, timeout_ms);
+	}
+	return ERR_OK;
+}

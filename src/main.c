@@ -1,0 +1,44 @@
+/* main.c - the table of commands, nothing else. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+} commands[] = {
+	{"serve", cmd_serve, "run the REST server inside the enclave"},
+	{"config", cmd_config, "check a configuration, or show the values in force"},
+};
+
+static void help(FILE *to)
+{
+	fprintf(to, "usage: attestd COMMAND [OPTIONS]\n\n");
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
+	fprintf(to, "\nattestd COMMAND --help tells more; attestd --version names the version.\n"
+		    "Exit status: 0 success, 1 the thing asked about is false or failed, 2 usage, 3 the environment failed.\n");
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		help(stderr);
+		return CMD_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		help(stdout);
+		return CMD_OK;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		printf("attestd %s\n", ATTESTD_VERSION);
+		return CMD_OK;
+	}
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "attestd: there is no command `%s`; see attestd --help\n", argv[1]);
+	return CMD_USAGE;
+}
