@@ -141,7 +141,7 @@ lint: build/deps.lint ## check layers, banned calls, routes, codes, style
 	$(PYTHON) tests/lint/run.py --objects $B/obj
 	clang-format --dry-run -Werror $(FORMATTED)
 	cppcheck -q --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 --suppress=missingInclude \
-		--suppress=normalCheckLevelMaxBranches -j2 -D_GNU_SOURCE -DATTESTD_VERSION='""' -Iinclude src
+		--suppress=comparePointers:src/api/openapi.c -j2 -D_GNU_SOURCE -DATTESTD_VERSION='""' -Iinclude src
 	shellcheck scripts/* .ci/run tests/unit/run
 
 # ---- more tests ----

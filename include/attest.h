@@ -1,8 +1,8 @@
 /* attest.h - what is put into an attestation document, and how it is shown.
  *
  * Claims are a JSON object of at most NSM_USER_DATA_MAX bytes: `purpose`, `timestamp`, `agent`, `guardrail`, the
- * purpose's own fields, then agent metadata, which is stated and not measured. Metadata that does not fit is replaced by
- * its digest and returned beside the document; nothing is silently dropped.
+ * purpose's own fields, then agent metadata, which is stated and not measured. Metadata that does not fit is replaced
+ * by its digest and returned beside the document; nothing is silently dropped.
  */
 #ifndef ATTESTD_ATTEST_H
 #define ATTESTD_ATTEST_H
@@ -25,7 +25,7 @@ bool attest_encoding_parse(struct bytes name, enum attest_encoding *out);
 struct attest_nonce {
 	bool present;
 	enum attest_encoding encoding; /* the one that was used */
-	size_t n;                      /* 1 to NSM_NONCE_MAX */
+	size_t n;		       /* 1 to NSM_NONCE_MAX */
 	uint8_t b[NSM_NONCE_MAX];
 };
 /* auto: hex (even length), then strict padded base64, then text; `hex:`, `base64:` and `text:` in front force one, as
@@ -37,10 +37,11 @@ enum err attest_nonce_parse(struct attest_nonce *out, struct bytes text, enum at
 /* ---- the attester ---- */
 struct attest;
 struct attest_options {
-	const char *agent, *guardrail, *metadata_file;       /* metadata_file "" for none */
-	const char *info_name, *info_version, *info_build;   /* info_build "" for null */
+	const char *agent, *guardrail, *metadata_file;	   /* metadata_file "" for none */
+	const char *info_name, *info_version, *info_build; /* info_build "" for null */
 };
-/* nsm, crypto, clock and log are borrowed. Fails when the claims of some purpose could not fit with a metadata digest. */
+/* nsm, crypto, clock and log are borrowed. Fails when the claims of some purpose could not fit with a metadata digest.
+ */
 enum err attest_new(struct attest **out, const struct attest_options *o, struct nsm *nsm, struct crypto *crypto,
 		    const struct clock *clock, struct log *log, struct why *w) MUST_USE;
 void attest_free(struct attest *a);

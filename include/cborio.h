@@ -1,9 +1,10 @@
 /* cborio.h - strict reading and plain writing of CBOR (RFC 8949), on libcbor's streaming decoder.
  *
- * The reader walks borrowed bytes, allocates nothing, and keeps a sticky error: after the first fault every call returns
- * an empty value and cborio_done() tells what and where. It refuses what has two readings: non-minimal integers and
- * lengths, indefinite strings, tags it was not asked for, nesting beyond CBORIO_DEPTH_MAX, more than CBORIO_ITEMS_MAX
- * items, lengths beyond the input, trailing bytes; and what is not used here: floats, undefined, other simple values.
+ * The reader walks borrowed bytes, allocates nothing, and keeps a sticky error: after the first fault every call
+ * returns an empty value and cborio_done() tells what and where. It refuses what has two readings: non-minimal integers
+ * and lengths, indefinite strings, tags it was not asked for, nesting beyond CBORIO_DEPTH_MAX, more than
+ * CBORIO_ITEMS_MAX items, lengths beyond the input, trailing bytes; and what is not used here: floats, undefined, other
+ * simple values.
  */
 #ifndef ATTESTD_CBORIO_H
 #define ATTESTD_CBORIO_H
@@ -39,9 +40,9 @@ void cborio_reader_init(struct cborio_reader *r, struct bytes in);
 
 enum cborio_kind cborio_peek(struct cborio_reader *r); /* CBORIO_END at a break or at the end of input */
 uint64_t cborio_uint(struct cborio_reader *r);
-int64_t cborio_int(struct cborio_reader *r);         /* either sign; out of range is a fault */
+int64_t cborio_int(struct cborio_reader *r); /* either sign; out of range is a fault */
 struct bytes cborio_bytes(struct cborio_reader *r);
-struct bytes cborio_text(struct cborio_reader *r);   /* checked to be UTF-8 */
+struct bytes cborio_text(struct cborio_reader *r); /* checked to be UTF-8 */
 bool cborio_bool(struct cborio_reader *r);
 void cborio_null(struct cborio_reader *r);
 uint64_t cborio_tag(struct cborio_reader *r);

@@ -22,8 +22,8 @@ enum { HTTP_REACHES = 2 };
 const char *http_reach_name(enum http_reach r);
 
 enum {
-	HTTP_POOL = 8192,             /* bytes of libmicrohttpd's memory a connection: bounds the header */
-	HTTP_QUERY_MAX = 4096,        /* decoded bytes of one query parameter */
+	HTTP_POOL = 8192,	      /* bytes of libmicrohttpd's memory a connection: bounds the header */
+	HTTP_QUERY_MAX = 4096,	      /* decoded bytes of one query parameter */
 	HTTP_PUBLIC_BODY_MAX = 65536, /* the largest body on any public listener */
 	HTTP_BODY_NONE = 0,
 	HTTP_DISCARD_MAX = 1 << 20,   /* an over-long body is read this much further, so that its sender sees the 413 */
@@ -39,16 +39,16 @@ typedef void http_handler(void *app, struct http_req *r);
 struct http_route {
 	const char *method; /* GET, POST, DELETE; GET answers HEAD too */
 	const char *path;   /* "/sessions/{session_id}": one parameter at most, as the last segment */
-	unsigned reach;     /* mask of enum http_reach */
-	bool body;          /* takes a JSON body: up to max_body locally, HTTP_PUBLIC_BODY_MAX elsewhere */
+	unsigned reach;	    /* mask of enum http_reach */
+	bool body;	    /* takes a JSON body: up to max_body locally, HTTP_PUBLIC_BODY_MAX elsewhere */
 	http_handler *handler;
 };
 
 /* What the server asks of the storage behind the handlers. */
 struct http_store {
 	void *ctx;
-	bool (*dirty)(void *ctx);                          /* a transaction is open */
-	enum err (*commit)(void *ctx, struct why *w);      /* ends the turn's transaction */
+	bool (*dirty)(void *ctx);		      /* a transaction is open */
+	enum err (*commit)(void *ctx, struct why *w); /* ends the turn's transaction */
 };
 
 struct http_options {
@@ -72,8 +72,8 @@ void http_free(struct http_server *s); /* after the drain; NULL is fine */
 
 /* Takes the listening descriptor over. `unix_socket`: any single Host is accepted, as on vsock. */
 enum err http_listen(struct http_server *s, int fd, enum http_reach reach, bool any_host, struct why *w) MUST_USE;
-/* Stops accepting; every reply closes its connection; `drained` is called once on the loop's thread when all requests are
- * answered or drain_ms have passed. */
+/* Stops accepting; every reply closes its connection; `drained` is called once on the loop's thread when all requests
+ * are answered or drain_ms have passed. */
 void http_drain(struct http_server *s, int64_t drain_ms, void (*drained)(void *ctx), void *ctx);
 
 void http_count(const struct http_server *s, struct http_counters *out);
@@ -83,7 +83,7 @@ enum http_reach http_req_reach(const struct http_req *r);
 struct bytes http_body(const struct http_req *r); /* valid until the reply, or until taken */
 bool http_body_heavy(const struct http_req *r);
 void http_take_body(struct http_req *r, struct buf *out); /* out becomes its owner; still counted as in flight */
-struct bytes http_param(const struct http_req *r);       /* the path parameter, raw */
+struct bytes http_param(const struct http_req *r);	  /* the path parameter, raw */
 /* The decoded query parameter `name`; *present false if absent. Appends to out. ERR_INVALID: given twice, bad percent
  * encoding, too long. */
 enum err http_query(const struct http_req *r, const char *name, struct buf *out, bool *present, struct why *w) MUST_USE;
@@ -95,8 +95,8 @@ void http_reply(struct http_req *r, unsigned status, struct buf *json); /* takes
 void http_reply_type(struct http_req *r, unsigned status, const char *content_type, struct buf *body);
 /* Bytes that outlive the server, e.g. openapi.yaml. */
 void http_reply_static(struct http_req *r, const char *content_type, struct bytes body);
-/* A reply of exactly `size` bytes, produced as it is sent. read: up to cap bytes, 0 is an error that cuts the connection;
- * free is always called once. */
+/* A reply of exactly `size` bytes, produced as it is sent. read: up to cap bytes, 0 is an error that cuts the
+ * connection; free is always called once. */
 struct http_stream {
 	void *ctx;
 	size_t size;

@@ -7,8 +7,8 @@
  * when it is freed. Thread-safe as long as one document is used by one thread at a time.
  *
  * The canonical form of a value is byte for byte Python's json.dumps(value, sort_keys=True): separators ", " and ": ",
- * keys in code-point order, \uXXXX in lower case for everything outside 0x20-0x7e (so DEL too; surrogate pairs above the
- * BMP), the short escapes \" \\ \n \r \t \f \b, `/` bare, shortest round-trip reals as repr() prints them.
+ * keys in code-point order, \uXXXX in lower case for everything outside 0x20-0x7e (so DEL too; surrogate pairs above
+ * the BMP), the short escapes \" \\ \n \r \t \f \b, `/` bare, shortest round-trip reals as repr() prints them.
  */
 #ifndef ATTESTD_JSON_H
 #define ATTESTD_JSON_H
@@ -17,8 +17,8 @@
 
 enum { JSON_DEPTH_MAX = 512 };
 
-struct json;      /* a document, owning its values */
-struct json_value;/* borrowed from its document */
+struct json;	   /* a document, owning its values */
+struct json_value; /* borrowed from its document */
 
 enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_INT, JSON_REAL, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
@@ -31,10 +31,10 @@ void json_free(struct json *j); /* NULL is fine */
 const struct json_value *json_root(const struct json *j);
 
 enum json_type json_type(const struct json_value *v);
-const char *json_type_name(enum json_type t); /* "a string", for messages */
+const char *json_type_name(enum json_type t);	      /* "a string", for messages */
 struct bytes json_string(const struct json_value *v); /* UTF-8; v must be a string; may hold NUL */
 int64_t json_int(const struct json_value *v);
-size_t json_size(const struct json_value *v); /* members or elements */
+size_t json_size(const struct json_value *v);					     /* members or elements */
 const struct json_value *json_get(const struct json_value *object, const char *key); /* NULL if absent */
 const struct json_value *json_at(const struct json_value *array, size_t i);
 

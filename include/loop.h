@@ -43,7 +43,7 @@ enum loop_lane { LANE_CPU, LANE_NSM, LANE_COUNT };
 struct loop_job {
 	void (*run)(struct loop_job *j);
 	void (*done)(struct loop_job *j);
-	enum loop_lane lane;   /* this and `next` are the loop's */
+	enum loop_lane lane; /* this and `next` are the loop's */
 	struct loop_job *next;
 };
 
@@ -51,8 +51,8 @@ struct loop_guest {
 	void *ctx;
 	int64_t (*wait_ms)(void *ctx); /* at most this long until the next run; -1: no limit; 0: at once */
 	void (*run)(void *ctx);
-	bool (*end_turn)(void *ctx);   /* true: something was resumed, run again */
-	void (*flush)(void *ctx);      /* last thing of a turn: logs */
+	bool (*end_turn)(void *ctx); /* true: something was resumed, run again */
+	void (*flush)(void *ctx);    /* last thing of a turn: logs */
 };
 
 /* workers: threads of LANE_CPU, at least 1. nsm_queue: jobs that may wait in LANE_NSM. */
@@ -81,7 +81,7 @@ size_t loop_jobs(const struct loop *l, enum loop_lane lane);
 int64_t loop_now_ms(const struct loop *l); /* monotonic, read once a turn */
 
 void loop_turn(struct loop *l, int64_t max_wait_ms); /* -1: as long as it takes */
-void loop_run(struct loop *l);                       /* turns until loop_stop */
+void loop_run(struct loop *l);			     /* turns until loop_stop */
 void loop_stop(struct loop *l);
 
 #endif

@@ -10,7 +10,7 @@
 #include "base/bytes.h"
 
 enum {
-	NSM_REQUEST_MAX = 4096,    /* the driver refuses more with EMSGSIZE */
+	NSM_REQUEST_MAX = 4096,	   /* the driver refuses more with EMSGSIZE */
 	NSM_REPLY_MAX = 16 * 1024, /* the driver silently truncates a reply that does not fit */
 	NSM_USER_DATA_MAX = 512,
 	NSM_NONCE_MAX = 512,
@@ -39,7 +39,7 @@ enum err nsm_open(struct nsm **out, const char *spec, const char *path, bool *fe
 void nsm_close(struct nsm *n); /* NULL is fine */
 
 const char *nsm_name(const struct nsm *n); /* "device" or "dummy": `nsm` in /health */
-bool nsm_is_dummy(const struct nsm *n);    /* has no documents to give */
+bool nsm_is_dummy(const struct nsm *n);	   /* has no documents to give */
 bool nsm_is_device(const struct nsm *n);
 
 struct nsm_description {

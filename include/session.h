@@ -26,7 +26,7 @@ enum {
 /* ---- the key-encryption key ---- */
 struct session_kek {
 	struct secret *key; /* locked memory, owned */
-	bool generated;     /* ours, in runtime_dir; else configured */
+	bool generated;	    /* ours, in runtime_dir; else configured */
 };
 /* file: kek_file or "". credential_dir: $CREDENTIALS_DIRECTORY or NULL, where a credential named `kek` is taken.
  * Neither: runtime_dir/kek is read, or made with mode 0600 (written, synced, renamed). Exactly SESSION_KEK_SIZE bytes,
@@ -54,13 +54,14 @@ struct session_env {
 /* Loads what the store holds. boot_id: this boot's, as text. Rows of a generated KEK of another boot, or of a generated
  * KEK that is gone, are dropped with one log line. A configured KEK that does not match the store's check value is
  * ERR_ENVIRONMENT, and so is a row that does not open. Rows of another boot under a configured KEK live on for what was
- * left of their time when the store was last written. The key derived from kek is kept; kek may be closed afterwards. */
+ * left of their time when the store was last written. The key derived from kek is kept; kek may be closed afterwards.
+ */
 enum err sessions_open(struct sessions **out, const struct session_env *env, const struct session_kek *kek,
 		       const char *boot_id, struct why *w) MUST_USE;
 void sessions_close(struct sessions *s); /* wipes every key; does not touch the store; NULL is fine */
 
-uint64_t sessions_count(const struct sessions *s);      /* alive now */
-uint64_t sessions_seen_ivs(const struct sessions *s);   /* kept for replay checks */
+uint64_t sessions_count(const struct sessions *s);    /* alive now */
+uint64_t sessions_seen_ivs(const struct sessions *s); /* kept for replay checks */
 
 /* ---- key exchange ---- */
 struct session_offer {
@@ -84,7 +85,7 @@ enum err session_add(struct sessions *s, const struct session_offer *o, struct b
 /* ERR_SESSION for unknown, ended, expired, and a scope that differs from the one it was opened with; all alike. */
 enum err session_find(struct sessions *s, struct bytes id, struct bytes scope, struct session **out,
 		      struct why *w) MUST_USE;
-void session_hold(struct session *s);    /* for a worker's sake: the key stays until released */
+void session_hold(struct session *s);	 /* for a worker's sake: the key stays until released */
 void session_release(struct session *s); /* NULL is fine */
 /* Ends it: key wiped (once no worker holds it), row deleted. */
 enum err session_end(struct sessions *s, struct bytes id, struct why *w) MUST_USE;

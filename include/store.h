@@ -28,17 +28,18 @@ enum err store_meta_get(struct store *s, const char *name, struct buf *out, bool
 enum err store_meta_put(struct store *s, const char *name, struct bytes v, struct why *w) MUST_USE;
 
 struct store_session {
-	int64_t row;             /* rowid, chosen by the session layer, never reused while its seen rows exist */
+	int64_t row; /* rowid, chosen by the session layer, never reused while its seen rows exist */
 	char id[STORE_ID_SIZE];
 	int64_t created_wall_ms; /* printed only */
 	int64_t created_boot_ms, expires_boot_ms;
-	bool is_public;          /* opened through the public listener */
-	struct bytes fingerprint;/* SHA-256 of the user's SPKI */
-	struct bytes scope;      /* SHA-256 of the scope, or empty */
-	struct bytes wrapped;    /* the RSA-wrapped key as it was handed out */
-	struct bytes sealed;     /* iv || ciphertext || tag */
+	bool is_public;		  /* opened through the public listener */
+	struct bytes fingerprint; /* SHA-256 of the user's SPKI */
+	struct bytes scope;	  /* SHA-256 of the scope, or empty */
+	struct bytes wrapped;	  /* the RSA-wrapped key as it was handed out */
+	struct bytes sealed;	  /* iv || ciphertext || tag */
 };
-enum err store_session_put(struct store *s, const struct store_session *x, struct why *w) MUST_USE; /* insert or replace */
+enum err store_session_put(struct store *s, const struct store_session *x,
+			   struct why *w) MUST_USE; /* insert or replace */
 enum err store_session_delete(struct store *s, int64_t row, struct why *w) MUST_USE;
 enum err store_seen_put(struct store *s, int64_t row, uint32_t number, const uint8_t iv[STORE_IV_SIZE],
 			struct why *w) MUST_USE;

@@ -18,8 +18,9 @@ static void help(FILE *to)
 	fprintf(to, "usage: attestd COMMAND [OPTIONS]\n\n");
 	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
 		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
-	fprintf(to, "\nattestd COMMAND --help tells more; attestd --version names the version.\n"
-		    "Exit status: 0 success, 1 the thing asked about is false or failed, 2 usage, 3 the environment failed.\n");
+	fprintf(to,
+		"\nattestd COMMAND --help tells more; attestd --version names the version.\n"
+		"Exit status: 0 success, 1 the thing asked about is false or failed, 2 usage, 3 the environment failed.\n");
 }
 
 int main(int argc, char **argv)

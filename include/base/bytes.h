@@ -23,8 +23,8 @@ struct bytes {
 #define BYTES_LIT(s) ((struct bytes){(const uint8_t *)(s), sizeof(s) - 1})
 
 struct bytes bytes_of(const void *p, size_t n);
-struct bytes bytes_str(const char *s);                 /* without the terminating NUL */
-bool bytes_equal(struct bytes a, struct bytes b);      /* not for secrets: stops at the first difference */
+struct bytes bytes_str(const char *s);		  /* without the terminating NUL */
+bool bytes_equal(struct bytes a, struct bytes b); /* not for secrets: stops at the first difference */
 bool bytes_is(struct bytes a, const char *s);
 bool bytes_is_zero(struct bytes a);
 

@@ -17,9 +17,18 @@ struct clock {
 
 struct clock clock_system(void);
 
-static inline int64_t clock_mono(const struct clock *c) { return c->mono_ms(c->ctx); }
-static inline int64_t clock_boot(const struct clock *c) { return c->boot_ms(c->ctx); }
-static inline int64_t clock_wall(const struct clock *c) { return c->wall_ms(c->ctx); }
+static inline int64_t clock_mono(const struct clock *c)
+{
+	return c->mono_ms(c->ctx);
+}
+static inline int64_t clock_boot(const struct clock *c)
+{
+	return c->boot_ms(c->ctx);
+}
+static inline int64_t clock_wall(const struct clock *c)
+{
+	return c->wall_ms(c->ctx);
+}
 
 enum { CLOCK_TEXT_SIZE = 21 };
 /* UTC as RFC 3339 in whole seconds, "2026-01-30T12:00:00Z"; years outside 1970-9999 are clamped. */

@@ -6,10 +6,10 @@
 
 #include "base/bytes.h"
 
-#define HEX_SIZE(n) (2 * (n))
-#define BASE64_SIZE(n) (((n) + 2) / 3 * 4)
+#define HEX_SIZE(n)	      (2 * (n))
+#define BASE64_SIZE(n)	      (((n) + 2) / 3 * 4)
 #define BASE64_DECODED_MAX(n) ((n) / 4 * 3)
-#define BASE64URL_SIZE(n) (((n)*4 + 2) / 3)
+#define BASE64URL_SIZE(n)     (((n)*4 + 2) / 3)
 
 /* out holds exactly the sizes above; no NUL is written. */
 void hex_encode(struct bytes in, char *out);
@@ -17,7 +17,8 @@ void base64_encode(struct bytes in, char *out);
 void base64url_encode(struct bytes in, char *out);
 
 /* true and *n set if all of `in` is of the encoding; out holds in.n / 2, respectively BASE64_DECODED_MAX(in.n).
- * Hex takes both cases. Empty input decodes to zero bytes. The time taken depends on the length only for valid input. */
+ * Hex takes both cases. Empty input decodes to zero bytes. The time taken depends on the length only for valid input.
+ */
 bool hex_decode(struct bytes in, uint8_t *out, size_t *n);
 bool base64_decode(struct bytes in, uint8_t *out, size_t *n);
 

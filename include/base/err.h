@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define MUST_USE __attribute__((warn_unused_result))
+#define MUST_USE	       __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 
 /*      name              HTTP  wire code                 public text (RFC 9457 title) */
@@ -64,15 +64,15 @@ enum { WHY_TEXT_MAX = 320, WHY_FIELD_MAX = 64 };
 
 struct why {
 	enum err err;
-	bool tell;                 /* text may be shown to the client */
-	unsigned retry_after_s;    /* 0: no Retry-After */
+	bool tell;		   /* text may be shown to the client */
+	unsigned retry_after_s;	   /* 0: no Retry-After */
 	char field[WHY_FIELD_MAX]; /* request member at fault, "" if none */
 	char text[WHY_TEXT_MAX];   /* a sentence without a newline; cut if longer */
 };
 
-unsigned err_status(enum err e);     /* HTTP status */
-const char *err_code(enum err e);    /* stable wire code */
-const char *err_title(enum err e);   /* public text */
+unsigned err_status(enum err e);   /* HTTP status */
+const char *err_code(enum err e);  /* stable wire code */
+const char *err_title(enum err e); /* public text */
 
 /* Both fill *w and return e, so that a fault is one line: `return why_set(w, ERR_STORE, "...")`.
  * why_set: for the log only. why_tell: for the client too; `field` may be NULL. Never put a secret in either. */

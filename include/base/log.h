@@ -1,8 +1,9 @@
 /* log.h - one line an event, as text or JSON, to one descriptor.
  *
  * A line is a time, a level, an event's name and fields. Values are escaped, so no byte of a request can forge a line.
- * No field ever holds a secret, a plaintext, or a whole session id. Lines are gathered and written by log_flush(), which
- * the loop calls at the end of every turn; errors and a full buffer are written at once. Only the loop's thread logs.
+ * No field ever holds a secret, a plaintext, or a whole session id. Lines are gathered and written by log_flush(),
+ * which the loop calls at the end of every turn; errors and a full buffer are written at once. Only the loop's thread
+ * logs.
  */
 #ifndef ATTESTD_BASE_LOG_H
 #define ATTESTD_BASE_LOG_H
@@ -35,8 +36,8 @@ void log_flush(struct log *l);
 bool log_wants(const struct log *l, enum log_level level);
 void log_fields(struct log *l, enum log_level level, const char *event, const struct log_field *f, size_t n);
 /* log_event(l, LOG_INFO, "listening", LOG_S("address", a)); at least one field. */
-#define log_event(l, level, event, ...)                                                                                \
-	log_fields((l), (level), (event), (const struct log_field[]){__VA_ARGS__},                                     \
+#define log_event(l, level, event, ...)                                            \
+	log_fields((l), (level), (event), (const struct log_field[]){__VA_ARGS__}, \
 		   sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
 /* An error with its why: code and text become fields. */
 void log_why(struct log *l, enum log_level level, const char *event, const struct why *w);

@@ -14,8 +14,8 @@ struct op {
 	struct buf body;
 	struct json *json;
 	const struct json_value *custom; /* in json; NULL if absent */
-	uint8_t digest[SHA256_SIZE];     /* of its canonical form */
-	size_t canon_n, canon_quoted_n;  /* bytes of the canonical form, plain and as the inside of a JSON string */
+	uint8_t digest[SHA256_SIZE];	 /* of its canonical form */
+	size_t canon_n, canon_quoted_n;	 /* bytes of the canonical form, plain and as the inside of a JSON string */
 	struct api_attested attested;
 	/* The reply with custom data, a piece after the other. */
 	struct buf head, tail;
@@ -37,7 +37,10 @@ static void free_op(struct op *op)
 	free(op);
 }
 
-static void drop(struct http_job *j) { free_op((struct op *)j); }
+static void drop(struct http_job *j)
+{
+	free_op((struct op *)j);
+}
 
 /* ---- parse and digest, on a worker when the body is heavy ---- */
 
@@ -53,7 +56,8 @@ static void digest_custom(struct op *op)
 		(void)why_set(w, ERR_MEMORY, "no memory to digest custom_data");
 		goto out;
 	}
-	if (crypto_hash_new(op->app->crypto, &hash, w) != ERR_OK || json_canon_new(&canon, op->custom, false, w) != ERR_OK)
+	if (crypto_hash_new(op->app->crypto, &hash, w) != ERR_OK ||
+	    json_canon_new(&canon, op->custom, false, w) != ERR_OK)
 		goto out;
 	while (json_canon_read(canon, chunk, DIGEST_CHUNK, &n, w) == ERR_OK && n > 0) {
 		if (crypto_hash_add(hash, bytes_of(chunk, n), w) != ERR_OK)
@@ -146,9 +150,15 @@ static size_t stream_read(void *ctx, uint8_t *out, size_t cap)
 	return got;
 }
 
-static void free_on_worker(struct loop_job *j) { free_op((struct op *)j); }
+static void free_on_worker(struct loop_job *j)
+{
+	free_op((struct op *)j);
+}
 
-static void nothing(struct loop_job *j) { (void)j; }
+static void nothing(struct loop_job *j)
+{
+	(void)j;
+}
 
 /* Freeing a million values takes long enough to be felt by others. */
 static void stream_free(void *ctx)

@@ -52,7 +52,8 @@ static enum err read_query(const struct http_req *r, struct attest_nonce *nonce,
 	static const char *const known[] = {"nonce", "nonce_encoding", "include_metadata", NULL};
 	enum attest_encoding forced = ATTEST_AUTO;
 	bool have_nonce = false, have_encoding = false, have_metadata = false;
-	struct buf text = BUF_INIT(HTTP_QUERY_MAX), encoding = BUF_INIT(HTTP_QUERY_MAX), with = BUF_INIT(HTTP_QUERY_MAX);
+	struct buf text = BUF_INIT(HTTP_QUERY_MAX), encoding = BUF_INIT(HTTP_QUERY_MAX),
+		   with = BUF_INIT(HTTP_QUERY_MAX);
 	enum err e;
 
 	if ((e = http_query_only(r, known, w)) != ERR_OK ||
@@ -95,8 +96,8 @@ void api_attestation_get(void *ctx, struct http_req *r)
 	};
 	if (read_query(r, &op->attested.nonce, &metadata, &w) != ERR_OK ||
 	    api_attested_admit(&op->attested, app, r, &w) != ERR_OK ||
-	    attest_claims_make(app->attest, ATTEST_INFO, own, sizeof own / sizeof own[0], metadata, &op->attested.claims,
-			       &w) != ERR_OK) {
+	    attest_claims_make(app->attest, ATTEST_INFO, own, sizeof own / sizeof own[0], metadata,
+			       &op->attested.claims, &w) != ERR_OK) {
 		api_abort(r, &op->job, &w);
 		return;
 	}

@@ -47,7 +47,8 @@ static enum err read_ciphertext(struct op *op, struct bytes text, struct why *w)
 	if (text.n > 0 && !base64_decode(text, out, &n))
 		return why_tell(w, ERR_INVALID, "ciphertext", "Is not padded base64.");
 	if (n < AEAD_TAG_SIZE)
-		return why_tell(w, ERR_INVALID, "ciphertext", "Must hold at least the %d bytes of the tag.", AEAD_TAG_SIZE);
+		return why_tell(w, ERR_INVALID, "ciphertext", "Must hold at least the %d bytes of the tag.",
+				AEAD_TAG_SIZE);
 	op->sealed.n = n;
 	return ERR_OK;
 }

@@ -7,8 +7,8 @@ void api_health(void *ctx, struct http_req *r)
 	struct buf b = BUF_INIT(API_REPLY_MAX);
 
 	clock_text(clock_wall(app->clock), when);
-	buf_printf(&b, "{\"status\":\"healthy\",\"timestamp\":\"%s\",\"tee_available\":%s,\"active_sessions\":%llu", when,
-		   nsm_is_device(app->nsm) ? "true" : "false", (unsigned long long)sessions_count(app->sessions));
+	buf_printf(&b, "{\"status\":\"healthy\",\"timestamp\":\"%s\",\"tee_available\":%s,\"active_sessions\":%llu",
+		   when, nsm_is_device(app->nsm) ? "true" : "false", (unsigned long long)sessions_count(app->sessions));
 	json_put_key(&b, "nsm");
 	json_put_cstr(&b, nsm_name(app->nsm));
 	json_put_key(&b, "debug_mode");

@@ -15,8 +15,8 @@ enum { API_REPLY_MAX = 96 * 1024, API_SESSIONS_LISTED = 1000, API_ID_SHOWN = 16 
 /* Zeroed memory for an operation; NULL after telling the client that there is none. */
 void *api_new(struct http_req *r, size_t size);
 
-/* Runs `work`, on a worker of `lane` if `away`, else here and now, and then `then`. On failure to hand it over the client
- * is told and the job dropped. */
+/* Runs `work`, on a worker of `lane` if `away`, else here and now, and then `then`. On failure to hand it over the
+ * client is told and the job dropped. */
 void api_step(struct http_req *r, struct http_job *j, bool away, enum loop_lane lane, int64_t timeout_ms,
 	      void (*work)(struct http_job *j), void (*then)(struct http_req *r, struct http_job *j));
 /* Answers with the fault and drops the job. */

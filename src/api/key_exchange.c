@@ -64,8 +64,7 @@ static void attested(struct http_req *r, struct http_job *j)
 {
 	struct op *op = (struct op *)j;
 	const struct session_offer *o = &op->offer;
-	if (op->why.err != ERR_OK ||
-	    session_add(op->app->sessions, o, op->scope, op->is_public, &op->why) != ERR_OK) {
+	if (op->why.err != ERR_OK || session_add(op->app->sessions, o, op->scope, op->is_public, &op->why) != ERR_OK) {
 		api_abort(r, j, &op->why);
 		return;
 	}
@@ -101,7 +100,8 @@ static void offered(struct http_req *r, struct http_job *j)
 		{"user_key_hash", bytes_of(user_hash, sizeof user_hash)},
 		{"key_exchange_version", BYTES_LIT("1.1")},
 	};
-	/* No agent metadata: the exchange cannot be asked to leave it out, and must not fail over somebody's broken file. */
+	/* No agent metadata: the exchange cannot be asked to leave it out, and must not fail over somebody's broken
+	 * file. */
 	if (attest_claims_make(op->app->attest, ATTEST_KEY_EXCHANGE, own, sizeof own / sizeof own[0], false,
 			       &op->attested.claims, &op->why) != ERR_OK)
 		goto fail;

@@ -34,14 +34,14 @@ void api_metrics(void *ctx, struct http_req *r)
 				   (unsigned long long)c.replies[i]);
 	head(&b, "http_request_seconds", "summary", "From complete header to queued reply.");
 	buf_printf(&b, "attestd_http_request_seconds_sum %.6f\nattestd_http_request_seconds_count %llu\n",
-		   (double)c.duration_us_sum / 1e6,
-		   (unsigned long long)(c.replies[2] + c.replies[4] + c.replies[5]));
+		   (double)c.duration_us_sum / 1e6, (unsigned long long)(c.replies[2] + c.replies[4] + c.replies[5]));
 	by_reach(&b, "http_connections", "gauge", "Connections open now.", c.connections_open);
 	by_reach(&b, "http_connections_total", "counter", "Connections accepted.", c.connections_total);
 	by_reach(&b, "http_connections_refused_total", "counter", "Connections refused at the limit.",
 		 c.connections_refused);
 	one(&b, "http_timeouts_total", "counter", "Connections shut down for being slow or idle.", c.timeouts);
-	one(&b, "http_aborted_total", "counter", "Requests whose connection ended before the reply was sent.", c.aborted);
+	one(&b, "http_aborted_total", "counter", "Requests whose connection ended before the reply was sent.",
+	    c.aborted);
 	one(&b, "http_inflight_bytes", "gauge", "Request body bytes held now.", c.inflight_bytes);
 	one(&b, "store_commits_failed_total", "counter", "Turns whose transaction was rolled back.", c.commits_failed);
 	one(&b, "sessions_active", "gauge", "Sessions alive now.", sessions_count(app->sessions));

@@ -3,7 +3,10 @@
 #include "base/encode.h"
 #include "internal.h"
 
-static size_t reach_index(enum http_reach r) { return r == HTTP_LOCAL ? 0 : 1; }
+static size_t reach_index(enum http_reach r)
+{
+	return r == HTTP_LOCAL ? 0 : 1;
+}
 
 /* Takes one token, or says in how many seconds there will be one. */
 static unsigned bucket_take(struct api_bucket *b, int64_t now_ms)
@@ -25,14 +28,16 @@ enum err api_attested_admit(struct api_attested *a, struct app *app, const struc
 	const enum http_reach reach = http_req_reach(r);
 	if (reach != HTTP_LOCAL && app->nsm_waiting_public >= (app->config->nsm_queue + 1) / 2) {
 		app->nsm_refused++;
-		(void)why_tell(w, ERR_BUSY, NULL, "Too many attestations are waiting on this listener; try again shortly.");
+		(void)why_tell(w, ERR_BUSY, NULL,
+			       "Too many attestations are waiting on this listener; try again shortly.");
 		w->retry_after_s = 1;
 		return w->err;
 	}
 	const unsigned wait_s = bucket_take(&app->nsm_bucket[reach_index(reach)], loop_now_ms(app->loop));
 	if (wait_s > 0) {
 		app->nsm_refused++;
-		(void)why_tell(w, ERR_RATE, NULL, "More than %lld attestations a second were asked for; try again in %u s.",
+		(void)why_tell(w, ERR_RATE, NULL,
+			       "More than %lld attestations a second were asked for; try again in %u s.",
 			       (long long)app->config->nsm_rate, wait_s);
 		w->retry_after_s = wait_s;
 		return w->err;

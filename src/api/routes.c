@@ -1,7 +1,7 @@
 #include "internal.h"
 
-#define BODY true
-#define NO_BODY false
+#define BODY					  true
+#define NO_BODY					  false
 #define ROUTE(method, path, reach, body, handler) {#method, path, reach, body, handler},
 const struct http_route api_routes[] = {
 #include "routes.def"

@@ -7,10 +7,11 @@ static enum err check_local(const struct net_addr *a, const char *text, struct w
 {
 	if (a->kind == NET_UNIX || (a->kind == NET_TCP && a->loopback))
 		return ERR_OK;
-	return why_set(w, ERR_CONFIG,
-		       "listen = %s is refused: it carries the whole API, plaintexts included, so it may only be loopback TCP "
-		       "(127.0.0.1:PORT, [::1]:PORT) or unix:PATH. What outsiders may reach goes to public_listen.",
-		       text);
+	return why_set(
+		w, ERR_CONFIG,
+		"listen = %s is refused: it carries the whole API, plaintexts included, so it may only be loopback TCP "
+		"(127.0.0.1:PORT, [::1]:PORT) or unix:PATH. What outsiders may reach goes to public_listen.",
+		text);
 }
 
 static enum err plan(struct listeners *l, const char *key, enum http_reach reach, const char *text,
@@ -59,10 +60,11 @@ enum err listeners_plan(struct listeners *l, const struct config *c, struct why 
 		return e;
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(given[i].name, "listen") != 0 && strcmp(given[i].name, "public_listen") != 0)
-			return why_set(w, ERR_CONFIG,
-				       "the service manager gave a socket named %s: FileDescriptorName= must be listen or "
-				       "public_listen",
-				       given[i].name);
+			return why_set(
+				w, ERR_CONFIG,
+				"the service manager gave a socket named %s: FileDescriptorName= must be listen or "
+				"public_listen",
+				given[i].name);
 	if ((e = plan(l, "listen", HTTP_LOCAL, c->listen, given, n, w)) != ERR_OK)
 		return e;
 	if ((e = plan(l, "public_listen", HTTP_PUBLIC, c->public_listen, given, n, w)) != ERR_OK)
@@ -78,7 +80,8 @@ enum err listeners_open(struct listeners *l, struct http_server *http, struct wh
 		enum err e;
 		if (!l->at[i].inherited && (e = net_listen(&l->at[i].fd, &l->at[i].addr, w)) != ERR_OK)
 			return e;
-		/* On Unix sockets and vsock a client makes its Host up, and public routes hold nothing for a page to steal. */
+		/* On Unix sockets and vsock a client makes its Host up, and public routes hold nothing for a page to
+		 * steal. */
 		const bool any_host = l->at[i].reach == HTTP_PUBLIC || l->at[i].addr.kind != NET_TCP;
 		if ((e = http_listen(http, l->at[i].fd, l->at[i].reach, any_host, w)) != ERR_OK ||
 		    (e = net_bound(&l->at[i].addr, l->at[i].fd, w)) != ERR_OK)

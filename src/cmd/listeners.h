@@ -17,7 +17,7 @@ struct listeners {
 	struct {
 		const char *key; /* of keys.def; a socket unit's FileDescriptorName= */
 		enum http_reach reach;
-		int fd;          /* taken over from the service manager, or -1 until listeners_open */
+		int fd; /* taken over from the service manager, or -1 until listeners_open */
 		bool inherited;
 		struct net_addr addr;
 	} at[LISTENERS_MAX];
@@ -29,7 +29,8 @@ enum err listeners_plan(struct listeners *l, const struct config *c, struct why 
 enum err listeners_open(struct listeners *l, struct http_server *http, struct why *w) MUST_USE;
 /* `listening on http://127.0.0.1:8765`, one line each, on stderr. */
 void listeners_announce(const struct listeners *l);
-/* Removes the socket files that are ours; while the sockets are still open, because the kernel is asked whose they are. */
+/* Removes the socket files that are ours; while the sockets are still open, because the kernel is asked whose they are.
+ */
 void listeners_close(struct listeners *l);
 
 #endif

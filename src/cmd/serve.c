@@ -63,10 +63,11 @@ static enum err harden(const struct config *c, struct why *w)
 	if (files.rlim_cur < need) {
 		files.rlim_cur = files.rlim_max == RLIM_INFINITY || files.rlim_max > need ? need : files.rlim_max;
 		if (files.rlim_cur < need || setrlimit(RLIMIT_NOFILE, &files) != 0)
-			return why_set(w, ERR_ENVIRONMENT,
-				       "max_connections = %lld needs %llu file descriptors: raise the limit (ulimit -n, "
-				       "LimitNOFILE=) or lower max_connections",
-				       (long long)c->max_connections, (unsigned long long)need);
+			return why_set(
+				w, ERR_ENVIRONMENT,
+				"max_connections = %lld needs %llu file descriptors: raise the limit (ulimit -n, "
+				"LimitNOFILE=) or lower max_connections",
+				(long long)c->max_connections, (unsigned long long)need);
 	}
 	return ERR_OK;
 }
@@ -165,7 +166,8 @@ static enum err open_nsm(struct server *s, struct why *w)
 	}
 	if (app->debug_mode == DEBUG_ON)
 		log_event(s->log, LOG_WARN, "nsm",
-			  LOG_S("text", "this enclave runs in debug mode: its PCRs are zero, and no verifier should trust it"));
+			  LOG_S("text",
+				"this enclave runs in debug mode: its PCRs are zero, and no verifier should trust it"));
 	return ERR_OK;
 }
 
@@ -245,8 +247,8 @@ static enum err open_parts(struct server *s, struct why *w)
 		return e;
 	app->started_mono_ms = loop_now_ms(app->loop);
 	for (size_t i = 0; i < HTTP_REACHES; i++)
-		app->nsm_bucket[i] =
-			(struct api_bucket){c->nsm_rate, c->nsm_burst, c->nsm_burst * 1000, app->started_mono_ms};
+		app->nsm_bucket[i] = (struct api_bucket){c->nsm_rate, c->nsm_burst, c->nsm_burst * 1000,
+							 app->started_mono_ms};
 
 	const struct http_options options = {
 		.max_body = c->max_body,
@@ -309,7 +311,8 @@ static enum err run(struct server *s, struct why *w)
 	loop_run(app->loop);
 	if (loop_jobs(app->loop, LANE_NSM) > 0) {
 		/* The driver may keep its caller for minutes; everything acknowledged is committed already. */
-		log_event(s->log, LOG_WARN, "stopping", LOG_S("text", "an NSM call is still under way and is left behind"));
+		log_event(s->log, LOG_WARN, "stopping",
+			  LOG_S("text", "an NSM call is still under way and is left behind"));
 		log_flush(s->log);
 		store_close(app->store);
 		_exit(CMD_OK);
@@ -330,9 +333,12 @@ struct options {
 static bool read_options(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{"config", required_argument, NULL, 'c'}, {"listen", required_argument, NULL, 'l'},
-		{"db", required_argument, NULL, 'd'},     {"nsm", required_argument, NULL, 'n'},
-		{"set", required_argument, NULL, 's'},    {"help", no_argument, NULL, 'h'},
+		{"config", required_argument, NULL, 'c'},
+		{"listen", required_argument, NULL, 'l'},
+		{"db", required_argument, NULL, 'd'},
+		{"nsm", required_argument, NULL, 'n'},
+		{"set", required_argument, NULL, 's'},
+		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
 	int opt;
@@ -412,9 +418,10 @@ int cmd_serve(int argc, char **argv)
 	json_init();
 	s->clock = clock_system();
 	const char *file = o.file != NULL ? o.file : getenv("ATTESTD_CONFIG");
-	if (config_load(&s->config, file != NULL && file[0] != '\0' ? file : NULL, environ, o.sets, o.n_sets, &w) != ERR_OK ||
-	    log_new(&s->log, STDERR_FILENO, (enum log_level)s->config->log_level, (enum log_format)s->config->log_format,
-		    &s->clock, &w) != ERR_OK ||
+	if (config_load(&s->config, file != NULL && file[0] != '\0' ? file : NULL, environ, o.sets, o.n_sets, &w) !=
+		    ERR_OK ||
+	    log_new(&s->log, STDERR_FILENO, (enum log_level)s->config->log_level,
+		    (enum log_format)s->config->log_format, &s->clock, &w) != ERR_OK ||
 	    run(s, &w) != ERR_OK) {
 		log_flush(s->log);
 		status = cmd_fail(&w);

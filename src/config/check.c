@@ -6,18 +6,20 @@
 /* What the 512 bytes of attested claims leave for the two names when every other claim is at its longest. */
 enum { NAMES_JSON_MAX = 83 };
 
-/* `part` is a share of `whole`. A default gives way to a smaller whole; two set keys that contradict are an error. */
+/* `part` is the public listener's share of `whole`; what is left over only local callers can use, so there must be some.
+ * A default gives way to a smaller whole; set keys that contradict are an error. */
 static enum err check_share(struct config *c, const struct source from[KEY_COUNT], enum key_id part, enum key_id whole,
 			    struct why *w)
 {
 	const struct key *p = &config_keys[part], *all = &config_keys[whole];
 	int64_t have = config_get_number(c, p), most = config_get_number(c, all);
 
-	if (have <= most)
+	if (have < most)
 		return ERR_OK;
 	if (from[part].name)
-		return config_fault(w, &from[part], "%s (%" PRId64 ") is more than %s (%" PRId64 ")", p->name, have,
-				    all->name, most);
+		return config_fault(w, &from[part],
+				    "%s (%" PRId64 ") must be less than %s (%" PRId64 "): the rest is kept for local callers",
+				    p->name, have, all->name, most);
 	config_put_number(c, p, most / 2 > p->lo ? most / 2 : p->lo);
 	return ERR_OK;
 }

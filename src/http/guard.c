@@ -79,7 +79,8 @@ static enum err check_framing(const struct http_req *r, const struct headers *h,
 			return why_tell(w, ERR_MALFORMED, NULL,
 					"The request target holds a character that must be percent-encoded.");
 	if (h->bad_name)
-		return why_tell(w, ERR_MALFORMED, NULL, "A header's name is empty or holds a character that no name may.");
+		return why_tell(w, ERR_MALFORMED, NULL,
+				"A header's name is empty or holds a character that no name may.");
 	if (h->bad_value)
 		return why_tell(w, ERR_MALFORMED, NULL, "A header's value holds a control character.");
 	if (h->hosts != 1)
@@ -139,7 +140,8 @@ static bool split_host(struct bytes host, struct bytes *name)
 
 static enum err check_host(const struct http_req *r, struct bytes name, struct why *w)
 {
-	if (r->conn->from->any_host || name_is(name, "localhost") || name_is(name, "127.0.0.1") || name_is(name, "[::1]"))
+	if (r->conn->from->any_host || name_is(name, "localhost") || name_is(name, "127.0.0.1") ||
+	    name_is(name, "[::1]"))
 		return ERR_OK;
 	return why_tell(w, ERR_HOST, NULL,
 			"This listener answers to localhost, 127.0.0.1 and [::1] only: a page whose name points here "
@@ -152,11 +154,12 @@ static enum err check_origin(const struct headers *h, struct why *w)
 	if (h->origins == 1) {
 		const size_t scheme = h->origin.n > 8 && memcmp(h->origin.p, "https://", 8) == 0  ? 8
 				      : h->origin.n > 7 && memcmp(h->origin.p, "http://", 7) == 0 ? 7
-												    : 0;
+												  : 0;
 		const struct bytes rest = {h->origin.p + scheme, h->origin.n - scheme};
 		if (scheme == 0 || rest.n != h->host.n ||
 		    strncasecmp((const char *)rest.p, (const char *)h->host.p, rest.n) != 0)
-			return why_tell(w, ERR_ORIGIN, NULL, "The Origin header names another origin than this server.");
+			return why_tell(w, ERR_ORIGIN, NULL,
+					"The Origin header names another origin than this server.");
 	}
 	if (h->sites == 1 && !name_is(h->site, "same-origin") && !name_is(h->site, "none"))
 		return why_tell(w, ERR_ORIGIN, NULL, "Sec-Fetch-Site says that a page of another origin sent this.");
@@ -199,7 +202,8 @@ static enum err check_body(struct http_req *r, const struct headers *h, bool *ha
 	if (h->content_encoding.n > 0 && !name_is(h->content_encoding, "identity"))
 		return why_tell(w, ERR_MEDIA_TYPE, NULL, "Send the body without a Content-Encoding.");
 	if (r->content_length > r->body.max)
-		return why_tell(w, ERR_TOO_LARGE, NULL, "The body is longer than the %zu bytes taken here.", r->body.max);
+		return why_tell(w, ERR_TOO_LARGE, NULL, "The body is longer than the %zu bytes taken here.",
+				r->body.max);
 	return ERR_OK;
 }
 
@@ -218,8 +222,8 @@ enum err guard_check(struct http_req *r, const char *method, const char *version
 	if (!split_host(h.host, &host))
 		return why_tell(w, ERR_MALFORMED, NULL, "The Host header is not a host name with an optional port.");
 
-	/* From here on the framing is sound, so the body may be read and thrown away. A client that waits for 100 Continue
-	 * is told at once instead, and so must be one whose body is beyond reading. */
+	/* From here on the framing is sound, so the body may be read and thrown away. A client that waits for 100
+	 * Continue is told at once instead, and so must be one whose body is beyond reading. */
 	r->content_length = length_of(&h);
 	r->has_body = h.encodings == 1 || r->content_length > 0;
 	*hard = h.expects == 1 || r->content_length > r->body.max + HTTP_DISCARD_MAX;

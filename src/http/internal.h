@@ -33,12 +33,12 @@ struct conn_list {
 };
 
 enum phase {
-	PHASE_NEW,     /* request line seen, header not yet complete */
-	PHASE_BODY,    /* body bytes are coming, kept or thrown away */
-	PHASE_JOB,     /* a worker has it */
-	PHASE_HELD,    /* answered, but the turn's transaction must be committed first */
-	PHASE_READY,   /* answered: the reply waits for libmicrohttpd's next call */
-	PHASE_QUEUED,  /* libmicrohttpd has the reply */
+	PHASE_NEW,    /* request line seen, header not yet complete */
+	PHASE_BODY,   /* body bytes are coming, kept or thrown away */
+	PHASE_JOB,    /* a worker has it */
+	PHASE_HELD,   /* answered, but the turn's transaction must be committed first */
+	PHASE_READY,  /* answered: the reply waits for libmicrohttpd's next call */
+	PHASE_QUEUED, /* libmicrohttpd has the reply */
 };
 
 /* One a request: libmicrohttpd's request context. */
@@ -47,22 +47,22 @@ struct http_req {
 	struct conn *conn;
 	struct MHD_Connection *mc;
 	enum phase phase;
-	bool gone;      /* libmicrohttpd is done with it; kept only for a job or the end of the turn */
+	bool gone; /* libmicrohttpd is done with it; kept only for a job or the end of the turn */
 	bool suspended;
-	bool staged;    /* on the server's list of this turn */
-	bool close;     /* the connection ends with this reply */
-	bool discard;   /* the body is read only so that the client sees the reply */
+	bool staged;  /* on the server's list of this turn */
+	bool close;   /* the connection ends with this reply */
+	bool discard; /* the body is read only so that the client sees the reply */
 	bool has_body;
-	char *target;   /* as received, NUL-terminated */
-	size_t path_n;  /* bytes of target before '?' */
+	char *target;  /* as received, NUL-terminated */
+	size_t path_n; /* bytes of target before '?' */
 	const struct http_route *route;
 	struct bytes param;
 	struct buf body;
 	enum http_reach reach;
-	uint64_t content_length; /* as declared; 0 if chunked */
+	uint64_t content_length;     /* as declared; 0 if chunked */
 	uint64_t body_seen, charged; /* bytes received, and bytes counted as in flight */
-	struct why fault; /* found by a guard; answered once the body has been read */
-	struct why doomed;/* the turn that this request wrote in was not committed */
+	struct why fault;	     /* found by a guard; answered once the body has been read */
+	struct why doomed;	     /* the turn that this request wrote in was not committed */
 	struct MHD_Response *reply;
 	unsigned status;
 	const char *code; /* wire code of a problem, for the log */
@@ -92,7 +92,7 @@ struct http_server {
 	struct conn_list owed[OWED_LISTS];
 	struct http_req *staged;  /* of this turn */
 	struct http_req *working; /* with a worker */
-	bool must_run; /* something was resumed or answered: libmicrohttpd's own timeout does not know */
+	bool must_run;		  /* something was resumed or answered: libmicrohttpd's own timeout does not know */
 	bool draining, abandoned;
 	int64_t drain_shut_ms, drain_end_ms;
 	void (*drained)(void *ctx);

@@ -26,8 +26,7 @@ static bool add_headers(const struct http_req *r, struct MHD_Response *resp, con
 	return MHD_add_response_header(resp, "Content-Type", type) == MHD_YES &&
 	       MHD_add_response_header(resp, "Cache-Control", "no-store") == MHD_YES &&
 	       MHD_add_response_header(resp, "X-Content-Type-Options", "nosniff") == MHD_YES &&
-	       (!(r->close || r->server->draining) ||
-		MHD_add_response_header(resp, "Connection", "close") == MHD_YES);
+	       (!(r->close || r->server->draining) || MHD_add_response_header(resp, "Connection", "close") == MHD_YES);
 }
 
 /* Takes resp. Without a response the connection is closed unanswered: there is no memory to say more. */
@@ -61,7 +60,8 @@ void http_reply_type(struct http_req *r, unsigned status, const char *type, stru
 	}
 	*own = *body;
 	*body = BUF_INIT(body->max);
-	struct MHD_Response *resp = MHD_create_response_from_buffer_with_free_callback_cls(own->n, own->p, free_body, own);
+	struct MHD_Response *resp = MHD_create_response_from_buffer_with_free_callback_cls(own->n, own->p, free_body,
+											   own);
 	const size_t n = own->n;
 	if (resp == NULL)
 		free_body(own);
@@ -75,8 +75,8 @@ void http_reply(struct http_req *r, unsigned status, struct buf *json)
 
 void http_reply_static(struct http_req *r, const char *type, struct bytes body)
 {
-	struct MHD_Response *resp =
-		MHD_create_response_from_buffer(body.n, (void *)(uintptr_t)body.p, MHD_RESPMEM_PERSISTENT);
+	struct MHD_Response *resp = MHD_create_response_from_buffer(body.n, (void *)(uintptr_t)body.p,
+								    MHD_RESPMEM_PERSISTENT);
 	set_reply(r, 200, resp, type, body.n);
 }
 
@@ -171,13 +171,25 @@ void http_fail(struct http_req *r, const struct why *fault)
 
 /* ---- what a handler may ask ---- */
 
-enum http_reach http_req_reach(const struct http_req *r) { return r->reach; }
+enum http_reach http_req_reach(const struct http_req *r)
+{
+	return r->reach;
+}
 
-struct bytes http_body(const struct http_req *r) { return buf_bytes(&r->body); }
+struct bytes http_body(const struct http_req *r)
+{
+	return buf_bytes(&r->body);
+}
 
-bool http_body_heavy(const struct http_req *r) { return r->body.n > HTTP_HEAVY_BODY; }
+bool http_body_heavy(const struct http_req *r)
+{
+	return r->body.n > HTTP_HEAVY_BODY;
+}
 
-struct bytes http_param(const struct http_req *r) { return r->param; }
+struct bytes http_param(const struct http_req *r)
+{
+	return r->param;
+}
 
 void http_take_body(struct http_req *r, struct buf *out)
 {

@@ -4,9 +4,15 @@
 
 #include "internal.h"
 
-size_t reach_index(enum http_reach r) { return r == HTTP_LOCAL ? 0 : 1; }
+size_t reach_index(enum http_reach r)
+{
+	return r == HTTP_LOCAL ? 0 : 1;
+}
 
-const char *http_reach_name(enum http_reach r) { return r == HTTP_LOCAL ? "local" : "public"; }
+const char *http_reach_name(enum http_reach r)
+{
+	return r == HTTP_LOCAL ? "local" : "public";
+}
 
 int64_t now_us(void)
 {
@@ -40,7 +46,8 @@ void *request_line(void *server, const char *target, struct MHD_Connection *mc)
 	const char *query = strchr(copy, '?');
 	r->path_n = query != NULL ? (size_t)(query - copy) : strlen(copy);
 	const int64_t max = s->options.max_body;
-	r->body = BUF_INIT((size_t)(c->from->reach == HTTP_LOCAL || max < HTTP_PUBLIC_BODY_MAX ? max : HTTP_PUBLIC_BODY_MAX));
+	r->body = BUF_INIT(
+		(size_t)(c->from->reach == HTTP_LOCAL || max < HTTP_PUBLIC_BODY_MAX ? max : HTTP_PUBLIC_BODY_MAX));
 	r->started_us = now_us();
 	c->in_request = true;
 	conn_owes(s, c, OWED_HEADER);
@@ -104,14 +111,16 @@ static void take_chunk(struct http_req *r, const char *data, size_t n)
 		return;
 	struct why *w = &r->fault;
 	if (n > r->body.max - r->body.n) {
-		(void)why_tell(w, ERR_TOO_LARGE, NULL, "The body is longer than the %zu bytes taken here.", r->body.max);
+		(void)why_tell(w, ERR_TOO_LARGE, NULL, "The body is longer than the %zu bytes taken here.",
+			       r->body.max);
 	} else {
 		const size_t i = reach_index(r->reach);
 		const int64_t all = s->inflight[0] + s->inflight[1] + (int64_t)n;
 		const bool full = all > s->options.max_inflight ||
 				  (r->reach != HTTP_LOCAL && s->inflight[i] + (int64_t)n > s->options.public_inflight);
 		if (full) {
-			(void)why_tell(w, ERR_BODIES_FULL, NULL, "Too many request bytes are in flight; try again shortly.");
+			(void)why_tell(w, ERR_BODIES_FULL, NULL,
+				       "Too many request bytes are in flight; try again shortly.");
 			w->retry_after_s = 1;
 		} else {
 			s->inflight[i] += (int64_t)n;

@@ -21,12 +21,14 @@ static bool path_matches(const char *pattern, struct bytes path, struct bytes *p
 	return true;
 }
 
-static struct bytes path_of(const struct http_req *r) { return bytes_of(r->target, r->path_n); }
+static struct bytes path_of(const struct http_req *r)
+{
+	return bytes_of(r->target, r->path_n);
+}
 
 static bool method_matches(const struct http_route *route, const char *method)
 {
-	return strcmp(route->method, method) == 0 ||
-	       (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
+	return strcmp(route->method, method) == 0 || (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
 }
 
 enum err route_find(struct http_req *r, const char *method, struct why *w)
@@ -113,7 +115,8 @@ static bool next_param(struct bytes *rest, struct buf *name, struct buf *value, 
 		buf_reset(name);
 		buf_reset(value);
 		*bad = !percent_decode((struct bytes){one.p, name_n}, name) ||
-		       !percent_decode((struct bytes){one.p + skip, one.n - skip}, value) || name->failed || value->failed;
+		       !percent_decode((struct bytes){one.p + skip, one.n - skip}, value) || name->failed ||
+		       value->failed;
 		return true;
 	}
 	return false;
@@ -164,7 +167,8 @@ enum err http_query_only(const struct http_req *r, const char *const *names, str
 		for (const char *const *name = names; *name != NULL; name++)
 			known = known || bytes_is(buf_bytes(&n), *name);
 		if (bad)
-			e = why_tell(w, ERR_INVALID, "query", "A percent-encoding is broken or a parameter is too long.");
+			e = why_tell(w, ERR_INVALID, "query",
+				     "A percent-encoding is broken or a parameter is too long.");
 		else if (!known)
 			e = why_tell(w, ERR_INVALID, "query", "There is a parameter that this path does not know.");
 	}

@@ -169,9 +169,10 @@ void http_free(struct http_server *s)
 static void refuse(struct http_server *s, const struct listener *l, int fd)
 {
 	/* Said without reading the request and without waiting: whoever floods gets no more of us than this. */
-	static const char body[] = "{\"type\":\"about:blank\",\"title\":\"Too many connections are open\",\"status\":503,"
-				   "\"detail\":\"Too many connections are open; try again shortly.\","
-				   "\"code\":\"too_many_connections\"}";
+	static const char body[] =
+		"{\"type\":\"about:blank\",\"title\":\"Too many connections are open\",\"status\":503,"
+		"\"detail\":\"Too many connections are open; try again shortly.\","
+		"\"code\":\"too_many_connections\"}";
 	char reply[512];
 	const int n = snprintf(reply, sizeof reply,
 			       "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"

@@ -1,7 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/utf8.h"
 #include "number.h"
 #include "scan.h"
 #include "values.h"
@@ -101,7 +100,7 @@ static void emit_escape(struct json_canon *c)
 	char text[12];
 	uint32_t cp = 0;
 	/* jansson's strings are well-formed; the 1 keeps even others from being an endless loop */
-	size_t n = utf8_next(c->string.p, c->string.n, &cp), len = 6;
+	size_t n = scan_utf8(c->string.p, c->string.n, &cp), len = 6;
 	const char *found = cp == 0 || cp > 0x7f ? NULL : strchr(from, (int)cp);
 
 	if (found != NULL) {

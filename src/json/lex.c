@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/utf8.h"
 #include "scan.h"
 
 enum { NUMBER_SHORT = 64 };
@@ -58,7 +57,7 @@ enum err lex_unexpected(const struct lex *l, const char *expected)
 	while (n < r.n && is_letter(r.p[n]))
 		n++;
 	if (n == 0)
-		n = utf8_next(r.p, r.n, &cp);
+		n = scan_utf8(r.p, r.n, &cp);
 	if (n == 0)
 		return lex_fault(l, l->at, "malformed UTF-8");
 	return lex_fault(l, l->at, "%s is expected here, not \"%s\"", expected, json_show(bytes_of(r.p, n), show));
@@ -188,7 +187,7 @@ enum err lex_string(struct lex *l, struct buf *into, struct bytes *out)
 		}
 		if (r.p[n] < 0x20)
 			return lex_fault(l, l->at, "control character 0x%02x must be escaped in a string", r.p[n]);
-		n = utf8_next(r.p + n, r.n - n, &cp);
+		n = scan_utf8(r.p + n, r.n - n, &cp);
 		if (n == 0)
 			return lex_fault(l, l->at, "malformed UTF-8");
 		l->at += n;

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "../base/utf8.h"
 #include "number.h"
 #include "scan.h"
 
@@ -32,7 +31,7 @@ void json_put_string(struct buf *b, struct bytes utf8)
 		at += scan_run(utf8.p + at, utf8.n - at);
 		if (at == utf8.n)
 			break;
-		n = utf8_next(utf8.p + at, utf8.n - at, &cp);
+		n = scan_utf8(utf8.p + at, utf8.n - at, &cp);
 		if (n > 1) {
 			at += n;
 			continue;

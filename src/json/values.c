@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/utf8.h"
+#include "scan.h"
 
 static void *alloc(size_t n)
 {
@@ -119,7 +119,7 @@ const char *json_show(struct bytes text, char out[JSON_SHOW_SIZE])
 		uint32_t cp;
 		bool plain;
 
-		len = utf8_next(p, text.n - i, &cp);
+		len = scan_utf8(p, text.n - i, &cp);
 		plain = len > 0 && cp >= 0x20 && !(cp >= 0x7f && cp <= 0x9f);
 		if (len == 0)
 			len = 1;

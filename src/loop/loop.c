@@ -106,7 +106,10 @@ void loop_free(struct loop *l)
 	free(l);
 }
 
-void loop_set_guest(struct loop *l, struct loop_guest g) { l->guest = g; }
+void loop_set_guest(struct loop *l, struct loop_guest g)
+{
+	l->guest = g;
+}
 
 static enum err control(struct loop *l, int op, struct loop_io *io, uint32_t events, struct why *w)
 {
@@ -187,9 +190,15 @@ enum err loop_submit(struct loop *l, enum loop_lane lane, struct loop_job *j, st
 	return pool_submit(l->pool, lane, j, w);
 }
 
-size_t loop_jobs(const struct loop *l, enum loop_lane lane) { return pool_jobs(l->pool, lane); }
+size_t loop_jobs(const struct loop *l, enum loop_lane lane)
+{
+	return pool_jobs(l->pool, lane);
+}
 
-int64_t loop_now_ms(const struct loop *l) { return l->now_ms; }
+int64_t loop_now_ms(const struct loop *l)
+{
+	return l->now_ms;
+}
 
 static int wait_ms(const struct loop *l, int64_t max_wait_ms)
 {
@@ -247,4 +256,7 @@ void loop_run(struct loop *l)
 		loop_turn(l, -1);
 }
 
-void loop_stop(struct loop *l) { l->stopping = true; }
+void loop_stop(struct loop *l)
+{
+	l->stopping = true;
+}

@@ -9,7 +9,7 @@ struct lane {
 	pthread_cond_t wake;
 	struct loop_job *head, **tail;
 	size_t waiting, waiting_max; /* queued, not yet taken by a thread */
-	size_t unsettled;            /* submitted, `done` not yet called; loop thread only */
+	size_t unsettled;	     /* submitted, `done` not yet called; loop thread only */
 };
 
 struct pool {
@@ -88,8 +88,10 @@ enum err pool_new(struct pool **out, int wake_fd, unsigned workers, unsigned nsm
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (p->n_threads < threads) {
 		pool_free(p);
-		return why_set(w, ERR_ENVIRONMENT, "cannot start %u worker threads: raise the limit on tasks, or lower "
-						   "`workers`", threads);
+		return why_set(w, ERR_ENVIRONMENT,
+			       "cannot start %u worker threads: raise the limit on tasks, or lower "
+			       "`workers`",
+			       threads);
 	}
 	*out = p;
 	return ERR_OK;
@@ -146,6 +148,12 @@ struct loop_job *pool_finished(struct pool *p)
 	return j;
 }
 
-void pool_settle(struct pool *p, enum loop_lane lane) { p->lane[lane].unsettled--; }
+void pool_settle(struct pool *p, enum loop_lane lane)
+{
+	p->lane[lane].unsettled--;
+}
 
-size_t pool_jobs(const struct pool *p, enum loop_lane lane) { return p->lane[lane].unsettled; }
+size_t pool_jobs(const struct pool *p, enum loop_lane lane)
+{
+	return p->lane[lane].unsettled;
+}

@@ -128,7 +128,8 @@ bool session_alive(const struct sessions *s, const struct session *x)
 
 enum err session_unknown(struct why *w)
 {
-	return why_set(w, ERR_SESSION, "no live session has this id and this scope");
+	return why_tell(w, ERR_SESSION, NULL,
+			"No live session has this id and this scope; open a new one with POST /key-exchange.");
 }
 
 uint64_t sessions_count(const struct sessions *s)

@@ -59,7 +59,7 @@ def test_the_file_may_be_named_by_the_environment(conf):
         ("\nlisen = x\n", ':2: unknown key "lisen" (did you mean "listen"?)'),
         ("nsm = simulator\n", ":1: nsm must be auto, device or dummy"),
         ("agent = a\nagent = b\n", ":2: agent was already set on line 1"),
-        ("public_sessions = 2\nmax_sessions = 1\n", ":1: public_sessions (2) is more than max_sessions (1)"),
+        ("public_sessions = 2\nmax_sessions = 1\n", ":1: public_sessions (2) must be less than max_sessions (1)"),
     ],
 )
 def test_a_wrong_file_exits_1_and_names_the_line(conf, text, expected):

@@ -353,21 +353,21 @@ static void faults_name_the_variable_or_the_flag(void **state)
 static void shares_that_contradict_are_errors_and_defaults_give_way(void **state)
 {
 	struct config *c = must_parse(
-		"max_sessions = 100\nmax_connections = 8\nmax_inflight = 65536\nmax_body = 1024\n");
+		"max_sessions = 100\nmax_connections = 8\nmax_inflight = 131072\nmax_body = 1024\n");
 
 	(void)state;
 	assert_int_equal(c->public_sessions, 50);
 	assert_int_equal(c->public_connections, 4);
-	assert_int_equal(c->public_inflight, 65536); /* its own least */
+	assert_int_equal(c->public_inflight, 65536);
 	config_free(c);
-	c = must_parse("max_sessions = 100\npublic_sessions = 100\n");
-	assert_int_equal(c->public_sessions, 100);
+	c = must_parse("max_sessions = 100\npublic_sessions = 99\n");
+	assert_int_equal(c->public_sessions, 99);
 	config_free(c);
-	must_fail("public_sessions = 101\nmax_sessions = 100\n",
-		  "t.conf:1: public_sessions (101) is more than max_sessions (100)");
-	must_fail("public_sessions = 100001\n", "more than max_sessions (100000)");
-	must_fail("public_connections = 9\nmax_connections = 8\n", "more than max_connections");
-	must_fail("public_inflight = 1g\n", "more than max_inflight");
+	must_fail("public_sessions = 100\nmax_sessions = 100\n",
+		  "t.conf:1: public_sessions (100) must be less than max_sessions (100): the rest is kept for local callers");
+	must_fail("public_sessions = 100001\n", "must be less than max_sessions (100000)");
+	must_fail("public_connections = 8\nmax_connections = 8\n", "must be less than max_connections");
+	must_fail("public_inflight = 1g\n", "must be less than max_inflight");
 	must_fail("max_body = 512m\n",
 		  "t.conf:1: one body of max_body (536870912) does not fit into max_inflight (268435456)");
 	must_fail("max_inflight = 1m\n", "t.conf:1: one body of max_body");

@@ -1,14 +1,21 @@
 #include "session_fixture.h"
 
-#include "rsa_fixture.h"
-
-#include "base/encode.h"
+/* The private half was thrown away. */
+static const char user_pem[] = "-----BEGIN PUBLIC KEY-----\n"
+			       "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAx+PeXAGauI7lWDA5w/kT\n"
+			       "5mQQxANrtej+y3wB0EolQe4jMIUkMJ48njIMTCls8sTzJQUieccAITGiUcLIT3kq\n"
+			       "AADNH/y5gPSr+rDakfv3zshFjZcvT47UMoa3pKNRM9VRa1CLeUuqtEN5jHOjdwN1\n"
+			       "5I+WFYl2Z/gBGFzQFXp/F2tp4qAK82VDcHQkogD5CtPqVzSrhFatpQi+M/JNMa0z\n"
+			       "/pcZyjx6CyfScoDQNDq1fQVW87hNUFuhTtlJfdrtTchm0/BcXe/MtevI+9740Wyh\n"
+			       "mc/IGfZed9pGE0MaorvFkFNRazI01gWPC+DhZ3wxWVSDjMWaUYeTp9f91OAftvHU\n"
+			       "HQIDAQAB\n"
+			       "-----END PUBLIC KEY-----\n";
 
 static void an_offer_binds_id_key_and_user(void **state)
 {
 	struct fixture *f = *state;
 	struct session_offer a = {0}, b = {0};
-	struct bytes pem = bytes_str(rsa_2048_spki);
+	struct bytes pem = bytes_str(user_pem);
 	uint8_t hash[SHA256_SIZE];
 
 	OK(session_offer_make(f->c, &f->random, pem, &a, &f->w));
@@ -227,7 +234,7 @@ static void the_table_has_room_up_to_its_limits_and_not_past_them(void **state)
 	assert_int_equal(session_add(f->s, &o, bytes_str(""), false, &f->w), ERR_SESSIONS_FULL);
 	/* Those that have expired make room though no sweep has come by yet. */
 	f->boot += HOUR - 1;
-	OK(session_add(f->s, &o, bytes_str(""), true, &f->w));
+	OK(session_add(f->s, &o, bytes_str(""), false, &f->w));
 	assert_int_equal(sessions_count(f->s), 2);
 	session_offer_free(&o);
 	commit(f);

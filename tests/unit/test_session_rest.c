@@ -81,27 +81,6 @@ static void expired_rows_are_deleted_at_the_start(void **state)
 	assert_int_equal(rows.n, 1);
 }
 
-static void a_shorter_lifetime_holds_for_old_sessions_too(void **state)
-{
-	struct fixture *f = *state;
-	struct session *x = open_session(f, "");
-	char id[SESSION_ID_SIZE];
-
-	memcpy(id, x->id, sizeof id);
-	f->limits.lifetime_ms = 60000;
-	restart(f);
-	f->boot += 59999;
-	OK(find(f, id, "", &x));
-	f->boot += 1;
-	assert_int_equal(find(f, id, "", &x), ERR_SESSION);
-	/* A longer one never gives an old session more than it was opened with. */
-	f->boot -= 60000;
-	f->limits.lifetime_ms = 2 * HOUR;
-	restart(f);
-	f->boot += HOUR;
-	assert_int_equal(find(f, id, "", &x), ERR_SESSION);
-}
-
 static void assert_altered(struct fixture *f, const char *says)
 {
 	OK(store_commit(f->store, &f->w));
@@ -390,7 +369,6 @@ int main(void)
 		T(what_was_not_committed_is_not_there_after_a_restart),
 		T(row_numbers_are_not_reused_while_seen_rows_are_left),
 		T(expired_rows_are_deleted_at_the_start),
-		T(a_shorter_lifetime_holds_for_old_sessions_too),
 		T(swapped_rows_are_refused),
 		T(every_column_is_sealed_with_the_key),
 		T(odd_seen_rows_do_no_harm),

@@ -305,6 +305,50 @@ static void an_idle_server_writes_nothing(void **state)
 	assert_false(store_dirty(f->store));
 }
 
+static void a_shorter_lifetime_holds_for_old_sessions_too(void **state)
+{
+	struct fixture *f = *state;
+	struct session *x = open_session(f, "");
+	char id[SESSION_ID_SIZE];
+
+	memcpy(id, x->id, sizeof id);
+	f->limits.lifetime_ms = 60000;
+	restart(f);
+	f->boot += 59999;
+	OK(find(f, id, "", &x));
+	f->boot += 1;
+	assert_int_equal(find(f, id, "", &x), ERR_SESSION);
+	/* A longer one never gives an old session more than it was opened with. */
+	f->boot -= 60000;
+	f->limits.lifetime_ms = 2 * HOUR;
+	restart(f);
+	f->boot += HOUR;
+	assert_int_equal(find(f, id, "", &x), ERR_SESSION);
+}
+
+static void sessions_are_swept_by_expiry_whatever_their_order_of_creation(void **state)
+{
+	struct fixture *f = *state;
+	char first[SESSION_ID_SIZE], second[SESSION_ID_SIZE];
+	struct session *x = NULL;
+
+	f->limits.lifetime_ms = 2 * HOUR;
+	restart(f);
+	memcpy(first, open_session(f, "")->id, sizeof first);
+	f->limits.lifetime_ms = HOUR;
+	restart(f);
+	memcpy(second, open_session(f, "")->id, sizeof second);
+	f->boot += HOUR / 2;
+	restart(f);
+	f->boot += HOUR / 2;
+	assert_int_equal(find(f, second, "", &x), ERR_SESSION);
+	OK(find(f, first, "", &x));
+	assert_false(session_sweep(f->s, 10));
+	commit(f);
+	assert_int_equal(sessions_count(f->s), 1);
+	OK(find(f, first, "", &x));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -319,6 +363,8 @@ int main(void)
 		T(rows_found_at_the_start_go_with_the_last_session_of_then),
 		T(marks_stay_bounded_however_long_the_server_runs),
 		T(an_idle_server_writes_nothing),
+		T(a_shorter_lifetime_holds_for_old_sessions_too),
+		T(sessions_are_swept_by_expiry_whatever_their_order_of_creation),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
