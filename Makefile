@@ -14,6 +14,7 @@ PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 FUZZ_SECONDS ?= 60
+E2E ?= tests/e2e
 VERSION := 0.1.0
 
 # ---- flags ----
@@ -130,10 +131,10 @@ check: build/deps.check ## install what is missing, build, run all tests
 unit: $(UNIT) $(UNITTOOLS) ## run the unit tests (cmocka)
 	@$(ENV_$(V)) tests/unit/run "$(RUNNER)" $(UNIT)
 
-# PYTEST takes more arguments: make e2e PYTEST='-k health -x'
+# make e2e E2E=tests/e2e/test_run.py PYTEST="-k paste -x"
 .PHONY: e2e
 e2e: $B/attestd $(UNITTOOLS) ## run the end-to-end tests (pytest)
-	ATTESTD_BUILD=$B ATTESTD_RUNNER="$(RUNNER)" $(ENV_$(V)) $(PYTHON) -m pytest -q -rs tests/e2e $(PYTEST)
+	ATTESTD_BUILD=$B ATTESTD_RUNNER="$(RUNNER)" $(ENV_$(V)) $(PYTHON) -m pytest -q -rs $(E2E) $(PYTEST)
 
 .PHONY: lint
 lint: build/deps.lint ## check layers, banned calls, routes, codes, style

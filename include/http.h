@@ -108,13 +108,15 @@ void http_fail(struct http_req *r, const struct why *w); /* a problem document, 
 
 /* ---- work that is not done on the loop ---- */
 /* Embedded first in the work's own data. work: on a worker. Then exactly one of: then (on the loop, request alive; owns
- * the data again) or drop (on the loop; the client is gone, or the time was up and 503 was sent: frees the data). */
+ * the data again) or drop (on the loop; the client is gone, or the time was up and 503 was sent: frees the data). Work
+ * that nobody waits for any more is not begun. */
 struct http_job {
 	struct loop_job job;
 	void (*work)(struct http_job *j);
 	void (*then)(struct http_req *r, struct http_job *j);
 	void (*drop)(struct http_job *j);
-	struct http_req *req; /* the server's */
+	struct http_req *req; /* this and `cancelled` are the server's */
+	_Atomic bool cancelled;
 };
 /* ERR_BUSY when the lane is full: the data stays the caller's. timeout_ms 0: none; past it the client gets ERR_NSM on
  * LANE_NSM and ERR_BUSY on LANE_CPU. */

@@ -1,3 +1,4 @@
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -97,7 +98,9 @@ void request_ended(void *server, struct MHD_Connection *mc, void **slot, enum MH
 	r->mc = NULL;
 	r->gone = true;
 	/* A worker's job and the turn's list still point here. */
-	if (r->job == NULL && !r->staged)
+	if (r->job != NULL)
+		atomic_store_explicit(&r->job->cancelled, true, memory_order_relaxed);
+	else if (!r->staged)
 		request_free(r);
 }
 
@@ -306,7 +309,9 @@ static void unlink_job(struct http_req *r)
 static void job_run(struct loop_job *lj)
 {
 	struct http_job *j = (struct http_job *)lj;
-	j->work(j);
+	/* A queue of abandoned calls would otherwise keep a slow NSM from ever catching up. */
+	if (!atomic_load_explicit(&j->cancelled, memory_order_relaxed))
+		j->work(j);
 }
 
 static void job_done(struct loop_job *lj)
@@ -336,6 +341,7 @@ static void job_done(struct loop_job *lj)
 
 static void abandon_job(struct http_req *r, const struct why *w)
 {
+	atomic_store_explicit(&r->job->cancelled, true, memory_order_relaxed);
 	unlink_job(r);
 	if (r->gone) {
 		if (!r->staged)

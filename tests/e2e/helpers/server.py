@@ -14,6 +14,8 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[3]
 BUILD = TOP / os.environ.get("ATTESTD_BUILD", "build")
 RUNNER = shlex.split(os.environ.get("ATTESTD_RUNNER", ""))
+# The server takes every ATTESTD_* for a setting.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("ATTESTD_")}
 
 # A sanitizer slows a server down, valgrind does so by far more.
 PATIENCE = 20 if "valgrind" in RUNNER else 4 if BUILD.name in ("build-asan", "build-tsan") else 1
@@ -101,7 +103,7 @@ class Server:
         self.mark = len(self.stderr)
         with open(self.directory / "stderr", "ab") as err:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=err, stderr=err,
-                                            env={**os.environ, **self.env})
+                                            env={**ENVIRONMENT, **self.env})
         return self
 
     def start(self):
