@@ -12,10 +12,13 @@ PYTHON ?= /usr/bin/python3
 DEPS ?= scripts/deps
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
-UNITDIR ?= $(PREFIX)/lib/systemd/system
 FUZZ_SECONDS ?= 60
 E2E ?= tests/e2e
 VERSION := 0.1.0
+
+# A line a file; VERBOSE=1 shows the commands.
+Q := $(if $(VERBOSE),,@)
+say = @$(if $(VERBOSE),:,printf '%-6s %s\n' $(1) $(2))
 
 # ---- flags ----
 
@@ -33,7 +36,7 @@ OPT_release := -O2 -g -D_FORTIFY_SOURCE=2 $(ZERO)
 OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer $(ZERO)
 OPT_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer $(ZERO)
 OPT_valgrind := -O1 -g
-OPT_cover := -O0 -g --coverage $(ZERO)
+OPT_cover := -O0 -g --coverage -fprofile-update=atomic $(ZERO)
 OPT_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer $(ZERO)
 
 # How binaries of a variant are run.
@@ -43,6 +46,11 @@ ENV_tsan := TSAN_OPTIONS=exitcode=66:second_deadlock_stack=1
 RUNNER_tsan := setarch $(shell uname -m) -R
 RUNNER_valgrind := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --fair-sched=yes
 RUNNER ?= $(RUNNER_$(V))
+
+# Genuine documents to test with, where they are at hand; tests say when they are not.
+ifneq ($(wildcard ../shared/attestation-vectors/genuine),)
+export ATTESTATION_VECTORS ?= $(abspath ../shared/attestation-vectors)
+endif
 
 LIBS := -lmicrohttpd -ljansson -lcrypto -lcbor -lsqlite3 -lpthread
 CPPFLAGS_ALL := -D_GNU_SOURCE -DATTESTD_VERSION='"$(VERSION)"' -Iinclude $(CPPFLAGS)
@@ -80,33 +88,41 @@ help: ## list the targets
 # ---- building ----
 
 $B/attestd: $(MAIN) $B/libattestd.a
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(call say,LINK,$@)
+	$Q$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 $B/libattestd.a: $(OBJ) $B/objects
-	rm -f $@ && $(AR) rcs $@ $(OBJ)
+	$(call say,AR,$@)
+	$Qrm -f $@ && $(AR) rcs $@ $(OBJ)
 
 $B/obj/%.o: src/%.c $B/flags
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$Q$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 # openapi.yaml is part of the binary: the object holds its exact bytes.
 $B/obj/api/openapi_yaml.o: openapi.yaml $B/flags
 	@mkdir -p $(@D)
-	printf '.section .rodata\n.global openapi_yaml, openapi_yaml_end\nopenapi_yaml: .incbin "openapi.yaml"\nopenapi_yaml_end: .byte 0\n.section .note.GNU-stack,"",%%progbits\n' | $(CC) -c -x assembler -o $@ -
+	$(call say,EMBED,$<)
+	$Qprintf '.section .rodata\n.global openapi_yaml, openapi_yaml_end\nopenapi_yaml: .incbin "openapi.yaml"\nopenapi_yaml_end: .byte 0\n.section .note.GNU-stack,"",%%progbits\n' | $(CC) -c -x assembler -o $@ -
 
 $B/unit/%.o: tests/unit/%.c $B/flags
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) -Isrc $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$Q$(CC) $(CPPFLAGS_ALL) -Isrc $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 $B/unit/%: $B/unit/%.o $B/libattestd.a
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+	$(call say,LINK,$@)
+	$Q$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
 $B/fuzz/%.o: tests/fuzz/%.c $B/flags
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) -Isrc $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$Q$(CC) $(CPPFLAGS_ALL) -Isrc $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 $B/fuzz/%: $B/fuzz/%.o $B/libattestd.a
-	$(CC) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(call say,LINK,$@)
+	$Q$(CC) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 .SECONDARY: $(UNIT:=.o) $(UNITTOOLS:=.o) $(FUZZ:=.o)
 
@@ -198,10 +214,11 @@ format: build/deps.lint ## format all C files
 .PHONY: install
 install: all ## install below DESTDIR and PREFIX: binary, units, example configuration
 	install -D -m 755 $B/attestd $(DESTDIR)$(PREFIX)/bin/attestd
-	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/attestd
-	set -e; for u in $(wildcard systemd/*.service systemd/*.socket); do \
-		sed 's,/usr/local/bin/attestd,$(PREFIX)/bin/attestd,' $$u >$(DESTDIR)$(UNITDIR)/$${u##*/}; \
-		chmod 644 $(DESTDIR)$(UNITDIR)/$${u##*/}; done
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(SYSCONFDIR)/attestd
+	set -e; for u in attestd.service attestd.socket; do \
+		sed 's,/usr/local/bin/attestd,$(PREFIX)/bin/attestd,' systemd/$$u >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$u; \
+		chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/$$u; done
+	install -D -m 644 systemd/attestd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/attestd.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/attestd/attestd.conf || \
 		install -m 644 configs/attestd.conf $(DESTDIR)$(SYSCONFDIR)/attestd/attestd.conf
 

@@ -39,7 +39,7 @@ struct loop_timer {
 enum loop_lane { LANE_CPU, LANE_NSM, LANE_COUNT };
 
 /* Embedded by value in the work's own data. run: on a worker, touching nothing but its own data. done: on the loop's
- * thread; always called once after loop_submit returned ERR_OK, unless the loop is freed first. */
+ * thread; always called once after loop_submit returned ERR_OK. */
 struct loop_job {
 	void (*run)(struct loop_job *j);
 	void (*done)(struct loop_job *j);
@@ -58,7 +58,7 @@ struct loop_guest {
 /* workers: threads of LANE_CPU, at least 1. nsm_queue: jobs that may wait in LANE_NSM. */
 enum err loop_new(struct loop **out, const struct clock *clock, unsigned workers, unsigned nsm_queue,
 		  struct why *w) MUST_USE;
-/* Waits for running jobs; jobs still queued are dropped without `done`. NULL is fine. */
+/* Waits for running jobs; for those still queued `done` is called without `run`. NULL is fine. */
 void loop_free(struct loop *l);
 
 void loop_set_guest(struct loop *l, struct loop_guest g);
@@ -79,6 +79,7 @@ enum err loop_submit(struct loop *l, enum loop_lane lane, struct loop_job *j, st
 size_t loop_jobs(const struct loop *l, enum loop_lane lane);
 
 int64_t loop_now_ms(const struct loop *l); /* monotonic, read once a turn */
+int64_t loop_now_us(const struct loop *l); /* monotonic, read now: for durations */
 
 void loop_turn(struct loop *l, int64_t max_wait_ms); /* -1: as long as it takes */
 void loop_run(struct loop *l);			     /* turns until loop_stop */

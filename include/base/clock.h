@@ -1,7 +1,7 @@
 /* clock.h - time is passed in, never asked for behind the caller's back.
  *
  * boot: CLOCK_BOOTTIME, which goes on during suspend; sessions expire by it. mono: CLOCK_MONOTONIC, for deadlines.
- * wall: CLOCK_REALTIME, only ever printed (in an enclave it is the parent's word). All in milliseconds.
+ * wall: CLOCK_REALTIME, only ever printed (in an enclave it is the parent's word). Milliseconds, but for mono_us.
  */
 #ifndef ATTESTD_BASE_CLOCK_H
 #define ATTESTD_BASE_CLOCK_H
@@ -10,7 +10,7 @@
 
 struct clock {
 	void *ctx;
-	int64_t (*mono_ms)(void *ctx);
+	int64_t (*mono_us)(void *ctx);
 	int64_t (*boot_ms)(void *ctx);
 	int64_t (*wall_ms)(void *ctx);
 };
@@ -19,7 +19,7 @@ struct clock clock_system(void);
 
 static inline int64_t clock_mono(const struct clock *c)
 {
-	return c->mono_ms(c->ctx);
+	return c->mono_us(c->ctx) / 1000;
 }
 static inline int64_t clock_boot(const struct clock *c)
 {

@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,9 +38,35 @@ static void free_op(struct op *op)
 	free(op);
 }
 
-static void drop(struct http_job *j)
+static void free_values(struct loop_job *j)
+{
+	struct op *op = (struct op *)j;
+	json_free(op->json);
+	op->json = NULL;
+	buf_free(&op->body);
+	/* The allocator would keep the small pieces, up to dozens of times the body's size, for ever. */
+	(void)malloc_trim(0);
+}
+
+static void free_rest(struct loop_job *j)
 {
 	free_op((struct op *)j);
+}
+
+/* Wiping and freeing a million values takes long enough to be felt by others. */
+static void let_go(void *ctx)
+{
+	struct op *op = ctx;
+	struct why w = {0};
+	op->job.job.run = free_values;
+	op->job.job.done = free_rest;
+	if (!op->heavy || loop_submit(op->app->loop, LANE_CPU, &op->job.job, &w) != ERR_OK)
+		free_op(op);
+}
+
+static void drop(struct http_job *j)
+{
+	let_go(j);
 }
 
 /* ---- parse and digest, on a worker when the body is heavy ---- */
@@ -150,31 +177,6 @@ static size_t stream_read(void *ctx, uint8_t *out, size_t cap)
 	return got;
 }
 
-static void free_on_worker(struct loop_job *j)
-{
-	free_op((struct op *)j);
-}
-
-static void nothing(struct loop_job *j)
-{
-	(void)j;
-}
-
-/* Freeing a million values takes long enough to be felt by others. */
-static void stream_free(void *ctx)
-{
-	struct op *op = ctx;
-	struct why w = {0};
-	struct loop *loop = op->app->loop;
-	/* The budget is the loop's; only memory is left to the worker. */
-	api_attested_free(&op->attested);
-	memset(&op->attested, 0, sizeof op->attested);
-	op->job.job.run = free_on_worker;
-	op->job.job.done = nothing;
-	if (!op->heavy || loop_submit(loop, LANE_CPU, &op->job.job, &w) != ERR_OK)
-		free_op(op);
-}
-
 static void put_digest(struct buf *b, const uint8_t digest[SHA256_SIZE])
 {
 	json_put_key(b, "custom_digest");
@@ -190,7 +192,7 @@ static void attested(struct http_req *r, struct http_job *j)
 		api_abort(r, j, &op->why);
 		return;
 	}
-	op->head = BUF_INIT(API_REPLY_MAX);
+	op->head = BUF_INIT(API_REPLY_MAX + op->attested.claims.metadata.n);
 	op->tail = BUF_INIT(8);
 	api_attested_put(&op->attested, op->custom != NULL, &op->head);
 	if (op->custom == NULL) {
@@ -210,7 +212,7 @@ static void attested(struct http_req *r, struct http_job *j)
 		.ctx = op,
 		.size = op->head.n + op->canon_n + sizeof between - 1 + op->canon_quoted_n + op->tail.n,
 		.read = stream_read,
-		.free = stream_free,
+		.free = let_go,
 	};
 	http_reply_stream(r, 200, &stream);
 }

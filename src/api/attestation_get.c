@@ -29,7 +29,7 @@ static void attested(struct http_req *r, struct http_job *j)
 		api_abort(r, j, &op->why);
 		return;
 	}
-	struct buf b = BUF_INIT(API_REPLY_MAX);
+	struct buf b = BUF_INIT(API_REPLY_MAX + op->attested.claims.metadata.n);
 	const struct bytes cose = attest_doc_cose(op->attested.doc);
 	api_attested_put(&op->attested, false, &b);
 	json_put_key(&b, "quote");

@@ -116,6 +116,7 @@ enum err attest_claims_make(struct attest *a, enum attest_purpose purpose, const
 	const struct attest_metadata *m = &a->metadata;
 	char timestamp[CLOCK_TEXT_SIZE];
 	int64_t wall = clock_wall(a->clock);
+	struct why inner; /* that metadata does not fit is no fault */
 	enum err e = ERR_OK;
 	with_metadata = with_metadata && a->metadata_file[0] != '\0';
 	if (with_metadata)
@@ -127,7 +128,7 @@ enum err attest_claims_make(struct attest *a, enum attest_purpose purpose, const
 	bool whole = !with_metadata || !m->large;
 	if (whole)
 		e = render(a, purposes[purpose], timestamp, own, n,
-			   with_metadata ? buf_bytes(&m->members) : bytes_of(NULL, 0), &user_data, w);
+			   with_metadata ? buf_bytes(&m->members) : bytes_of(NULL, 0), &user_data, &inner);
 	if (with_metadata && m->canonical.n > 2 &&
 	    (!whole || e == ERR_CLAIMS || (e == ERR_OK && user_data.n > NSM_USER_DATA_MAX))) {
 		buf_reset(&user_data);
@@ -138,6 +139,8 @@ enum err attest_claims_make(struct attest *a, enum attest_purpose purpose, const
 			e = buf_check(&metadata, w);
 		if (e == ERR_OK)
 			e = render(a, purposes[purpose], timestamp, own, n, buf_bytes(&tail), &user_data, w);
+	} else if (e != ERR_OK) {
+		*w = inner;
 	}
 	if (e == ERR_OK && user_data.n > NSM_USER_DATA_MAX)
 		e = too_long(w, purposes[purpose], user_data.n);

@@ -57,16 +57,19 @@ static enum err put_members(struct attest_metadata *m, const struct json_value *
 	void *it = NULL;
 	struct bytes key;
 	const struct json_value *v;
+	struct why inner;				      /* that there is too much of it is no fault */
 	if (buf_reserve(&m->members, m->members.max) == NULL) /* from here on only the maximum can make it fail */
 		return buf_check(&m->members, w);
 	while (!m->large && json_next(object, &it, &key, &v)) {
 		buf_put_u8(&m->members, ',');
 		json_put_string(&m->members, key);
 		buf_put_u8(&m->members, ':');
-		enum err e = json_canon_all(v, &m->members, w);
+		enum err e = json_canon_all(v, &m->members, &inner);
 		m->large = m->members.failed;
-		if (e != ERR_OK && !m->large)
+		if (e != ERR_OK && !m->large) {
+			*w = inner;
 			return e;
+		}
 	}
 	if (m->large)
 		buf_reset(&m->members);

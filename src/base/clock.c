@@ -11,10 +11,13 @@ static int64_t now_ms(clockid_t id)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static int64_t mono_ms(void *ctx)
+static int64_t mono_us(void *ctx)
 {
+	struct timespec t = {0, 0};
+
 	(void)ctx;
-	return now_ms(CLOCK_MONOTONIC);
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
 static int64_t boot_ms(void *ctx)
@@ -31,7 +34,7 @@ static int64_t wall_ms(void *ctx)
 
 struct clock clock_system(void)
 {
-	return (struct clock){NULL, mono_ms, boot_ms, wall_ms};
+	return (struct clock){NULL, mono_us, boot_ms, wall_ms};
 }
 
 static void put_digits(char *to, size_t width, unsigned v)

@@ -86,7 +86,8 @@ static enum err read_boot_id(const char *path, char out[BOOT_ID_MAX], struct why
 		return why_set(w, ERR_ENVIRONMENT, "cannot read the boot id from %s: %s", path, strerror(error));
 	out[n] = '\0';
 	out[strcspn(out, "\n")] = '\0';
-	if (out[0] == '\0')
+	/* A part of a longer text would make boots look alike that are not. */
+	if (out[0] == '\0' || n == BOOT_ID_MAX - 1)
 		return why_set(w, ERR_ENVIRONMENT, "%s holds no boot id", path);
 	return ERR_OK;
 }

@@ -6,8 +6,8 @@
 /* What the 512 bytes of attested claims leave for the two names when every other claim is at its longest. */
 enum { NAMES_JSON_MAX = 83 };
 
-/* `part` is the public listener's share of `whole`; what is left over only local callers can use, so there must be some.
- * A default gives way to a smaller whole; set keys that contradict are an error. */
+/* `part` is the public listener's share of `whole`; what is left over only local callers can use, so there must be
+ * some. A default gives way to a smaller whole; set keys that contradict are an error. */
 static enum err check_share(struct config *c, const struct source from[KEY_COUNT], enum key_id part, enum key_id whole,
 			    struct why *w)
 {
@@ -18,7 +18,8 @@ static enum err check_share(struct config *c, const struct source from[KEY_COUNT
 		return ERR_OK;
 	if (from[part].name)
 		return config_fault(w, &from[part],
-				    "%s (%" PRId64 ") must be less than %s (%" PRId64 "): the rest is kept for local callers",
+				    "%s (%" PRId64 ") must be less than %s (%" PRId64
+				    "): the rest is kept for local callers",
 				    p->name, have, all->name, most);
 	config_put_number(c, p, most / 2 > p->lo ? most / 2 : p->lo);
 	return ERR_OK;

@@ -3,12 +3,19 @@
 
 #include "internal.h"
 
+enum {
+	EOL = 2,	    /* CR and LF */
+	HEADER_RECORD = 64, /* what libmicrohttpd's pool pays for a header line beside its bytes */
+	REPLY_ROOM = 512, /* what must be left of the pool: a request whose reply finds no room would run unanswered */
+};
+
 /* What one walk over the headers gathers. libmicrohttpd accepts much that two parsers would read differently; since it
  * has parsed the request already, the only safe answer to any of it is 400 and an end to the connection. */
 struct headers {
-	unsigned hosts, lengths, encodings, expects, types, origins, sites;
-	struct bytes host, length, encoding, expect, type, origin, site, content_encoding;
-	bool bad_name, bad_value;
+	unsigned all, hosts, lengths, encodings, expects, types, origins, sites;
+	struct bytes host, length, encoding, expect, type, origin, site;
+	bool bad_name, bad_value, lost, coded;
+	const char *next; /* where in libmicrohttpd's buffer the next line must begin */
 };
 
 static bool is_token_char(uint8_t c)
@@ -41,8 +48,13 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
 {
 	struct headers *h = cls;
 	const struct bytes name = bytes_of(key, key_n), v = bytes_of(value, value_n);
-	unsigned ignored = 0;
 	(void)kind;
+	h->all++;
+	if (key != h->next)
+		h->lost = true;
+	for (const char *c = key + key_n + 1; !h->lost && c != value; c++)
+		h->lost = *c != ' ' && *c != '\t';
+	h->next = value + value_n + EOL;
 	if (!is_token(name))
 		h->bad_name = true;
 	for (size_t i = 0; i < v.n; i++)
@@ -59,7 +71,7 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
 	else if (name_is(name, "Content-Type"))
 		keep(&h->types, &h->type, v);
 	else if (name_is(name, "Content-Encoding"))
-		keep(&ignored, &h->content_encoding, v);
+		h->coded = h->coded || (v.n > 0 && !name_is(v, "identity"));
 	else if (name_is(name, "Origin"))
 		keep(&h->origins, &h->origin, v);
 	else if (name_is(name, "Sec-Fetch-Site"))
@@ -102,6 +114,26 @@ static enum err check_framing(const struct http_req *r, const struct headers *h,
 	if (h->types > 1 || h->origins > 1 || h->sites > 1)
 		return why_tell(w, ERR_MALFORMED, NULL,
 				"Content-Type, Origin and Sec-Fetch-Site may each stand once at most.");
+	return ERR_OK;
+}
+
+/* libmicrohttpd parses in place, and drops without a word what follows a NUL and all lines behind one that begins with
+ * a colon or a NUL: it takes that for the end of the header, and the rest for a body or for the next request. A bare LF
+ * or a folded line reads differently elsewhere, too. None of it is left when each part begins where the one before
+ * ends. */
+static enum err check_whole(const struct http_req *r, struct headers *h, const char *method, const char *version,
+			    struct why *w)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->mc, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+	h->next = version + strlen(version) + EOL;
+	(void)MHD_get_connection_values_n(r->mc, MHD_HEADER_KIND, on_header, h);
+	if (h->lost || info == NULL || r->received_at != method + strlen(method) + 1 ||
+	    version != r->received_at + strlen(r->target) + 1 || h->next + EOL != method + info->header_size)
+		return why_tell(w, ERR_MALFORMED, NULL,
+				"The header holds a NUL, a folded line, a line without a name, a line that does not "
+				"end with CR and LF, or a space too many.");
+	if (info->header_size + h->all * HEADER_RECORD > HTTP_POOL - REPLY_ROOM)
+		return why_tell(w, ERR_MALFORMED, NULL, "The header is too long.");
 	return ERR_OK;
 }
 
@@ -199,7 +231,7 @@ static enum err check_body(struct http_req *r, const struct headers *h, bool *ha
 	}
 	if (h->types == 0 || !is_json_type(h->type))
 		return why_tell(w, ERR_MEDIA_TYPE, NULL, "Send the body with `Content-Type: application/json`.");
-	if (h->content_encoding.n > 0 && !name_is(h->content_encoding, "identity"))
+	if (h->coded)
 		return why_tell(w, ERR_MEDIA_TYPE, NULL, "Send the body without a Content-Encoding.");
 	if (r->content_length > r->body.max)
 		return why_tell(w, ERR_TOO_LARGE, NULL, "The body is longer than the %zu bytes taken here.",
@@ -212,9 +244,9 @@ enum err guard_check(struct http_req *r, const char *method, const char *version
 	struct headers h = {0};
 	enum err e;
 
-	(void)MHD_get_connection_values_n(r->mc, MHD_HEADER_KIND, on_header, &h);
 	*hard = true;
-	if ((e = check_framing(r, &h, version, w)) != ERR_OK)
+	e = check_whole(r, &h, method, version, w);
+	if (e != ERR_OK || (e = check_framing(r, &h, version, w)) != ERR_OK)
 		return e;
 	if (!is_token(bytes_str(method)))
 		return why_tell(w, ERR_MALFORMED, NULL, "The method is not a token.");

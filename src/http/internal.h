@@ -53,8 +53,9 @@ struct http_req {
 	bool close;   /* the connection ends with this reply */
 	bool discard; /* the body is read only so that the client sees the reply */
 	bool has_body;
-	char *target;  /* as received, NUL-terminated */
-	size_t path_n; /* bytes of target before '?' */
+	char *target;		 /* as received, NUL-terminated */
+	const char *received_at; /* the same in libmicrohttpd's buffer; for guard_check only */
+	size_t path_n;		 /* bytes of target before '?' */
 	const struct http_route *route;
 	struct bytes param;
 	struct buf body;
@@ -102,7 +103,6 @@ struct http_server {
 };
 
 size_t reach_index(enum http_reach r);
-int64_t now_us(void);
 
 /* conn.c */
 void conn_started(struct http_server *s, void **slot);

@@ -1,7 +1,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "internal.h"
 
@@ -13,13 +12,6 @@ size_t reach_index(enum http_reach r)
 const char *http_reach_name(enum http_reach r)
 {
 	return r == HTTP_LOCAL ? "local" : "public";
-}
-
-int64_t now_us(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
 /* ---- life ---- */
@@ -43,13 +35,14 @@ void *request_line(void *server, const char *target, struct MHD_Connection *mc)
 	r->mc = mc;
 	r->phase = PHASE_NEW;
 	r->target = copy;
+	r->received_at = target;
 	r->reach = c->from->reach;
 	const char *query = strchr(copy, '?');
 	r->path_n = query != NULL ? (size_t)(query - copy) : strlen(copy);
 	const int64_t max = s->options.max_body;
 	r->body = BUF_INIT(
 		(size_t)(c->from->reach == HTTP_LOCAL || max < HTTP_PUBLIC_BODY_MAX ? max : HTTP_PUBLIC_BODY_MAX));
-	r->started_us = now_us();
+	r->started_us = loop_now_us(s->loop);
 	c->in_request = true;
 	conn_owes(s, c, OWED_HEADER);
 	return r;
@@ -77,7 +70,7 @@ static void log_request(const struct http_req *r, const char *outcome)
 		  LOG_S("route", r->route != NULL ? r->route->path : "-"), LOG_S("reach", http_reach_name(r->reach)),
 		  LOG_I("status", r->status), LOG_S("code", r->code != NULL ? r->code : "ok"),
 		  LOG_I("bytes_in", r->body_seen), LOG_I("bytes_out", r->reply_n),
-		  LOG_I("us", now_us() - r->started_us), LOG_S("outcome", outcome));
+		  LOG_I("us", loop_now_us(s->loop) - r->started_us), LOG_S("outcome", outcome));
 }
 
 void request_ended(void *server, struct MHD_Connection *mc, void **slot, enum MHD_RequestTerminationCode why)
@@ -163,7 +156,7 @@ static enum MHD_Result queue_reply(struct http_req *r)
 	reply_drop(r);
 	if (ok == MHD_YES) {
 		s->count.replies[r->status / 100 < 6 ? r->status / 100 : 5]++;
-		s->count.duration_us_sum += (uint64_t)(now_us() - r->started_us);
+		s->count.duration_us_sum += (uint64_t)(loop_now_us(s->loop) - r->started_us);
 		conn_owes(s, r->conn, OWED_READING);
 	}
 	return ok;
@@ -211,7 +204,7 @@ static enum MHD_Result first_call(struct http_req *r, const char *method, const 
 {
 	struct http_server *s = r->server;
 	bool hard = false;
-	r->started_us = now_us();
+	r->started_us = loop_now_us(s->loop);
 	s->count.requests[reach_index(r->reach)]++;
 	r->phase = PHASE_BODY;
 	conn_owes(s, r->conn, OWED_BODY);

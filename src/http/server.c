@@ -73,7 +73,7 @@ static void on_mhd(struct loop_io *io, uint32_t events)
 /* ---- libmicrohttpd ---- */
 
 /* On Unix sockets and vsock it tries TCP options for every reply and reports each failure; those lines go by format. */
-static void on_mhd_log(void *cls, const char *fmt, va_list ap)
+static PRINTF_LIKE(2, 0) void on_mhd_log(void *cls, const char *fmt, va_list ap)
 {
 	struct http_server *s = cls;
 	char line[256];

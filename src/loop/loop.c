@@ -35,6 +35,15 @@ struct loop {
 	int n_events;
 };
 
+static void call_done(struct loop *l, struct loop_job *jobs)
+{
+	for (struct loop_job *j = jobs, *next; j != NULL; j = next) {
+		next = j->next;
+		pool_settle(l->pool, j->lane);
+		j->done(j);
+	}
+}
+
 static void on_wake(struct loop_io *io, uint32_t events)
 {
 	struct loop *l = io->ctx;
@@ -42,11 +51,7 @@ static void on_wake(struct loop_io *io, uint32_t events)
 	(void)events;
 	ssize_t ignored = read(io->fd, &count, sizeof count);
 	(void)ignored;
-	for (struct loop_job *j = pool_finished(l->pool), *next; j != NULL; j = next) {
-		next = j->next;
-		pool_settle(l->pool, j->lane);
-		j->done(j);
-	}
+	call_done(l, pool_finished(l->pool));
 }
 
 static void on_signals(struct loop_io *io, uint32_t events)
@@ -96,6 +101,8 @@ void loop_free(struct loop *l)
 {
 	if (l == NULL)
 		return;
+	if (l->pool != NULL)
+		call_done(l, pool_stop(l->pool));
 	pool_free(l->pool);
 	if (l->signals.fd >= 0)
 		close(l->signals.fd);
@@ -198,6 +205,11 @@ size_t loop_jobs(const struct loop *l, enum loop_lane lane)
 int64_t loop_now_ms(const struct loop *l)
 {
 	return l->now_ms;
+}
+
+int64_t loop_now_us(const struct loop *l)
+{
+	return l->clock->mono_us(l->clock->ctx);
 }
 
 static int wait_ms(const struct loop *l, int64_t max_wait_ms)

@@ -97,10 +97,8 @@ enum err pool_new(struct pool **out, int wake_fd, unsigned workers, unsigned nsm
 	return ERR_OK;
 }
 
-void pool_free(struct pool *p)
+struct loop_job *pool_stop(struct pool *p)
 {
-	if (p == NULL)
-		return;
 	pthread_mutex_lock(&p->mutex);
 	p->stopping = true;
 	for (int i = 0; i < LANE_COUNT; i++)
@@ -108,6 +106,22 @@ void pool_free(struct pool *p)
 	pthread_mutex_unlock(&p->mutex);
 	for (unsigned i = 0; i < p->n_threads; i++)
 		pthread_join(p->thread[i], NULL);
+	p->n_threads = 0;
+	for (int i = 0; i < LANE_COUNT; i++) {
+		struct lane *lane = &p->lane[i];
+		*p->done_tail = lane->head;
+		if (lane->head != NULL)
+			p->done_tail = lane->tail;
+		lane->head = NULL;
+	}
+	return pool_finished(p);
+}
+
+void pool_free(struct pool *p)
+{
+	if (p == NULL)
+		return;
+	(void)pool_stop(p);
 	for (int i = 0; i < LANE_COUNT; i++)
 		pthread_cond_destroy(&p->lane[i].wake);
 	pthread_mutex_destroy(&p->mutex);
@@ -119,7 +133,7 @@ enum err pool_submit(struct pool *p, enum loop_lane lane_id, struct loop_job *j,
 	struct lane *lane = &p->lane[lane_id];
 
 	pthread_mutex_lock(&p->mutex);
-	const bool full = lane->waiting >= lane->waiting_max;
+	const bool full = p->stopping || lane->waiting >= lane->waiting_max;
 	if (!full) {
 		j->lane = lane_id;
 		j->next = NULL;

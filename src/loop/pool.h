@@ -8,6 +8,8 @@ struct pool;
 
 /* wake_fd: an eventfd that becomes readable when finished jobs wait in pool_finished(). */
 enum err pool_new(struct pool **out, int wake_fd, unsigned workers, unsigned nsm_queue, struct why *w) MUST_USE;
+/* Waits for running jobs and returns all that are not settled, run or not; from now on none is taken. */
+struct loop_job *pool_stop(struct pool *p);
 void pool_free(struct pool *p);
 enum err pool_submit(struct pool *p, enum loop_lane lane, struct loop_job *j, struct why *w) MUST_USE;
 /* Takes the list of finished jobs, oldest first. */

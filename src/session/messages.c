@@ -90,9 +90,10 @@ enum err session_check(struct sessions *s, struct session *x, const uint8_t iv[A
 	if (!session_alive(s, x))
 		return session_unknown(w);
 	if (seen_has(x->seen, &s->hash, iv))
-		return why_tell(w, ERR_REPLAY, NULL,
-				"This IV was used before in this session, by either side: the message is a replay, or its sender "
-				"must encrypt it anew with a fresh IV.");
+		return why_tell(
+			w, ERR_REPLAY, NULL,
+			"This IV was used before in this session, by either side: the message is a replay, or its sender "
+			"must encrypt it anew with a fresh IV.");
 	return allowance(s, x, w);
 }
 

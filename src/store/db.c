@@ -26,6 +26,7 @@ static const char *advice(int rc)
 		return "another process has it open; stop that process or set another path";
 	case SQLITE_NOTADB:
 		return "it is no SQLite database; move it away or set another path";
+	case SQLITE_ERROR: /* all our statements are sound, so it is a table or a column that is missing */
 	case SQLITE_CORRUPT:
 		return "it is damaged; move it away and start again (what it held is lost)";
 	case SQLITE_FULL:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import BUILD, Server
+from helpers import BUILD, Server, clean_environment
 
 RUN = Path(__file__).resolve().parents[2] / "scripts/run"
 
@@ -22,7 +22,8 @@ def running(tmp_path_factory):
         port = s.getsockname()[1]
     out = directory / "stdout"
     with open(out, "wb") as f:
-        process = subprocess.Popen([RUN, directory / "attestd", str(port)], stdout=f, stderr=subprocess.STDOUT)
+        process = subprocess.Popen([RUN, directory / "attestd", str(port)], stdout=f, stderr=subprocess.STDOUT,
+                                   env=clean_environment())
     deadline = time.monotonic() + 20
     while "listening on" not in out.read_text() and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -339,11 +339,11 @@ static void faults_name_the_variable_or_the_flag(void **state)
 	env_fails(VAR("ATTESTD_listen=x"), "ATTESTD_listen: there is no such key");
 	env_fails(VAR("ATTESTD_AGENT=\xff"), "ATTESTD_AGENT: the value of agent holds text that is not UTF-8");
 	for (size_t n = 60; n < 70; n++) {
-		memset(lengthy, 'X', sizeof(lengthy));
+		memset(lengthy, 'Q', sizeof(lengthy));
 		memcpy(lengthy, "ATTESTD_", 8);
 		lengthy[8 + n] = '=';
 		lengthy[9 + n] = '\0';
-		env_fails(lengthy, "XXX: there is no such key");
+		env_fails(lengthy, "QQQ: there is no such key");
 	}
 	must_fail_with(bytes_str(""), NULL, &sets[0], 1, "--listen: the value of listen holds a control character");
 	must_fail_with(bytes_str(""), NULL, &sets[1], 1, "--set: unknown key \"lisen\" (did you mean \"listen\"?)");
@@ -363,8 +363,9 @@ static void shares_that_contradict_are_errors_and_defaults_give_way(void **state
 	c = must_parse("max_sessions = 100\npublic_sessions = 99\n");
 	assert_int_equal(c->public_sessions, 99);
 	config_free(c);
-	must_fail("public_sessions = 100\nmax_sessions = 100\n",
-		  "t.conf:1: public_sessions (100) must be less than max_sessions (100): the rest is kept for local callers");
+	must_fail(
+		"public_sessions = 100\nmax_sessions = 100\n",
+		"t.conf:1: public_sessions (100) must be less than max_sessions (100): the rest is kept for local callers");
 	must_fail("public_sessions = 100001\n", "must be less than max_sessions (100000)");
 	must_fail("public_connections = 8\nmax_connections = 8\n", "must be less than max_connections");
 	must_fail("public_inflight = 1g\n", "must be less than max_inflight");

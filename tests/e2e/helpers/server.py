@@ -26,6 +26,11 @@ REPORTS = re.compile(
 LISTENING = re.compile(r"\blistening on (\S+)$", re.MULTILINE)
 
 
+def clean_environment():
+    """Ours without what the server would read as its configuration."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("ATTESTD_")}
+
+
 def sanitized():
     """Is the server slowed down by a sanitizer or valgrind? Tests of speed then have nothing to say."""
     return PATIENCE > 1
