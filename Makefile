@@ -216,7 +216,7 @@ install: all ## install below DESTDIR and PREFIX: binary, units, example configu
 	install -D -m 755 $B/attestd $(DESTDIR)$(PREFIX)/bin/attestd
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(SYSCONFDIR)/attestd
 	set -e; for u in attestd.service attestd.socket; do \
-		sed 's,/usr/local/bin/attestd,$(PREFIX)/bin/attestd,' systemd/$$u >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$u; \
+		sed 's,/usr/bin/attestd,$(PREFIX)/bin/attestd,' systemd/$$u >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$u; \
 		chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/$$u; done
 	install -D -m 644 systemd/attestd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/attestd.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/attestd/attestd.conf || \

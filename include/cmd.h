@@ -13,5 +13,8 @@ int cmd_config(int argc, char **argv);
 
 /* Prints `attestd: TEXT` to stderr and returns the exit status that fits the fault. */
 int cmd_fail(const struct why *w);
+/* To be called after the last output to stdout: CMD_OK, or CMD_ENVIRONMENT when it could not be written, told on
+ * stderr. */
+int cmd_printed(void);
 
 #endif

@@ -31,11 +31,11 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
 		help(stdout);
-		return CMD_OK;
+		return cmd_printed();
 	}
 	if (strcmp(argv[1], "--version") == 0) {
 		printf("attestd %s\n", ATTESTD_VERSION);
-		return CMD_OK;
+		return cmd_printed();
 	}
 	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
 		if (strcmp(argv[1], commands[i].name) == 0)

@@ -116,7 +116,8 @@ enum err attest_claims_make(struct attest *a, enum attest_purpose purpose, const
 	const struct attest_metadata *m = &a->metadata;
 	char timestamp[CLOCK_TEXT_SIZE];
 	int64_t wall = clock_wall(a->clock);
-	struct why inner; /* that metadata does not fit is no fault */
+	/* That metadata does not fit is no fault. */
+	struct why inner;
 	enum err e = ERR_OK;
 	with_metadata = with_metadata && a->metadata_file[0] != '\0';
 	if (with_metadata)

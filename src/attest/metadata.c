@@ -57,7 +57,8 @@ static enum err put_members(struct attest_metadata *m, const struct json_value *
 	void *it = NULL;
 	struct bytes key;
 	const struct json_value *v;
-	struct why inner;				      /* that there is too much of it is no fault */
+	/* That there is too much of it is no fault. */
+	struct why inner;
 	if (buf_reserve(&m->members, m->members.max) == NULL) /* from here on only the maximum can make it fail */
 		return buf_check(&m->members, w);
 	while (!m->large && json_next(object, &it, &key, &v)) {

@@ -40,10 +40,8 @@ static int usage_error(const char *text)
 
 static int print(const void *p, size_t n)
 {
-	if (fwrite(p, 1, n, stdout) == n && fflush(stdout) == 0)
-		return CMD_OK;
-	fprintf(stderr, "attestd: cannot write to the standard output: %m\n");
-	return CMD_ENVIRONMENT;
+	fwrite(p, 1, n, stdout);
+	return cmd_printed();
 }
 
 /* Cuts `KEY=VALUE` in two, in place. */

@@ -15,3 +15,11 @@ int cmd_fail(const struct why *w)
 		return CMD_ENVIRONMENT;
 	}
 }
+
+int cmd_printed(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return CMD_OK;
+	fprintf(stderr, "attestd: cannot write to the standard output: %m\n");
+	return CMD_ENVIRONMENT;
+}

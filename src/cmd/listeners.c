@@ -34,8 +34,10 @@ static enum err plan(struct listeners *l, const char *key, enum http_reach reach
 	if (!inherited && text[0] == '\0')
 		return ERR_OK;
 	e = inherited ? net_bound(&addr, fd, w) : net_parse(&addr, text, w);
-	if (e != ERR_OK)
-		return e;
+	if (e != ERR_OK) {
+		const struct why was = *w;
+		return inherited ? e : why_set(w, e, "%s = %.128s: %s", key, text, was.text);
+	}
 	if (inherited) {
 		net_text(&addr, "http", from);
 		text = from;

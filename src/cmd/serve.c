@@ -395,7 +395,7 @@ static int print_help(void)
 	fputs(usage, stdout);
 	fwrite(keys.p, 1, keys.n, stdout);
 	buf_free(&keys);
-	return fflush(stdout) == 0 ? CMD_OK : CMD_ENVIRONMENT;
+	return cmd_printed();
 }
 
 int cmd_serve(int argc, char **argv)

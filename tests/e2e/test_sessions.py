@@ -139,7 +139,15 @@ def time_can_be_shifted():
         subprocess.run(["unshare", "--time", "--boottime", "9", "true"], capture_output=True, check=False).returncode == 0
 
 
-@pytest.mark.skipif(not time_can_be_shifted(), reason="this machine has no time namespaces for us")
+def left(server):
+    """What is left of the first session's time."""
+    return datetime.strptime(listed(server)[0]["expires_at"], TIME) - datetime.now(timezone.utc).replace(tzinfo=None)
+
+
+shifted = pytest.mark.skipif(not time_can_be_shifted(), reason="this machine has no time namespaces for us")
+
+
+@shifted
 def test_sessions_expire_by_the_boot_clock(tmp_path, user):
     s = Later(tmp_path, settings={"session_lifetime": "1h"}).start()
     opened = UserSession(s, user)
@@ -149,8 +157,7 @@ def test_sessions_expire_by_the_boot_clock(tmp_path, user):
     s.ahead = 3000
     s.restart()
     assert s.post("/encrypt", opened.plain("x")).json()["message_number"] == 2
-    left = datetime.strptime(listed(s)[0]["expires_at"], TIME) - datetime.now(timezone.utc).replace(tzinfo=None)
-    assert timedelta(minutes=5) < left <= timedelta(minutes=10, seconds=2)
+    assert timedelta(minutes=5) < left(s) <= timedelta(minutes=10, seconds=2)
     s.ahead = 3601
     s.restart()
     assert active(s) == 0
@@ -159,6 +166,28 @@ def test_sessions_expire_by_the_boot_clock(tmp_path, user):
     s.ahead = 0
     s.restart()
     assert active(s) == 0, "what expired was deleted"
+    s.stop()
+
+
+@shifted
+def test_what_is_left_of_a_sessions_time_is_kept_over_a_boot(tmp_path, user):
+    """The clock of another boot says nothing: neither a longer nor a shorter uptime changes how long a session lives."""
+    boot_id, key = tmp_path / "boot_id", tmp_path / "key"
+    key.write_bytes(bytes(range(32)))
+    key.chmod(0o600)
+    boot_id.write_text("boot 0\n")
+    s = Later(tmp_path, settings={"session_lifetime": "1h", "kek_file": str(key), "boot_id_file": str(boot_id)}).start()
+    opened = UserSession(s, user)
+    s.ahead = 3000
+    s.restart()
+    for n, s.ahead in enumerate((500_000, 0, 900), 1):
+        boot_id.write_text(f"boot {n}\n")
+        s.restart()
+        assert s.post("/encrypt", opened.plain("x")).json()["message_number"] == n
+        assert timedelta(minutes=5) < left(s) <= timedelta(minutes=11)
+    s.ahead = 900 + 700
+    s.restart()
+    assert active(s) == 0
     s.stop()
 
 
