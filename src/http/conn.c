@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "internal.h"
@@ -19,6 +20,8 @@ void conn_owes(struct http_server *s, struct conn *c, enum owed what)
 	unlink_conn(s, c);
 	if (what == OWED_NOTHING)
 		return;
+	if (c->hung_up && what != OWED_READING)
+		what = OWED_LAST_WORDS;
 	struct conn_list *list = &s->owed[what];
 	c->owed = what;
 	c->deadline_ms = loop_now_ms(s->loop) + list->ms;
@@ -27,15 +30,30 @@ void conn_owes(struct http_server *s, struct conn *c, enum owed what)
 	list->last = c;
 }
 
+/* libmicrohttpd never learns of an end that arrives together with data. Whoever waits for more of this client would
+ * wait until its deadline, with all that its request holds. */
+static void on_hang_up(struct loop_io *io, uint32_t events)
+{
+	struct conn *c = io->ctx;
+	(void)events;
+	c->hung_up = true;
+	if (c->owed != OWED_NOTHING)
+		conn_owes(c->server, c, c->owed);
+}
+
 void conn_started(struct http_server *s, void **slot)
 {
 	struct conn *c = calloc(1, sizeof *c);
 	*slot = c; /* without one, request_line refuses every request of the connection */
 	if (c == NULL)
 		return;
+	struct why w = {0};
+	c->server = s;
 	c->from = s->accepting;
-	c->fd = s->accepting_fd;
+	c->io = (struct loop_io){.fd = s->accepting_fd, .ready = on_hang_up, .ctx = c};
 	c->owed = OWED_NOTHING;
+	if (loop_io_add(s->loop, &c->io, EPOLLRDHUP | EPOLLET, &w) != ERR_OK)
+		log_why(s->log, LOG_WARN, "accept", &w); /* the deadlines remain */
 	const size_t i = reach_index(c->from->reach);
 	s->count.connections_open[i]++;
 	s->count.connections_total[i]++;
@@ -48,6 +66,7 @@ void conn_ended(struct http_server *s, void **slot)
 	if (c == NULL)
 		return;
 	unlink_conn(s, c);
+	loop_io_del(s->loop, &c->io);
 	s->count.connections_open[reach_index(c->from->reach)]--;
 	free(c);
 	*slot = NULL;
@@ -70,10 +89,15 @@ void conn_enforce(struct http_server *s)
 	for (int i = 0; i < OWED_LISTS; i++) {
 		struct conn *c;
 		while ((c = s->owed[i].first) != NULL && c->deadline_ms <= now) {
+			char next;
+			if (i == OWED_LAST_WORDS && recv(c->io.fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
+				conn_owes(s, c, OWED_LAST_WORDS);
+				continue;
+			}
 			/* libmicrohttpd sees the hang-up in this turn's run and calls conn_ended. */
 			unlink_conn(s, c);
-			s->count.timeouts++;
-			shutdown(c->fd, SHUT_RDWR);
+			s->count.timeouts += i != OWED_LAST_WORDS;
+			shutdown(c->io.fd, SHUT_RDWR);
 		}
 	}
 }
@@ -101,7 +125,7 @@ void conn_shut_idle(struct http_server *s)
 			if (c->in_request)
 				continue;
 			unlink_conn(s, c);
-			shutdown(c->fd, SHUT_RDWR);
+			shutdown(c->io.fd, SHUT_RDWR);
 		}
 	}
 }

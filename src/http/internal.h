@@ -7,7 +7,7 @@
 #include "http.h"
 
 /* What a connection's client owes us, and until when. One list each: a constant time makes appending keep it sorted. */
-enum owed { OWED_HEADER, OWED_NEXT, OWED_BODY, OWED_READING, OWED_LISTS, OWED_NOTHING = OWED_LISTS };
+enum owed { OWED_HEADER, OWED_NEXT, OWED_BODY, OWED_READING, OWED_LAST_WORDS, OWED_LISTS, OWED_NOTHING = OWED_LISTS };
 
 struct listener {
 	struct loop_io io;
@@ -19,9 +19,11 @@ struct listener {
 
 /* One a connection: libmicrohttpd's socket_context. */
 struct conn {
+	struct loop_io
+		io; /* of libmicrohttpd's descriptor, ours to shut down: tells that the client will send no more */
+	struct http_server *server;
 	const struct listener *from;
-	int fd; /* libmicrohttpd's; ours to shut down */
-	bool in_request;
+	bool in_request, hung_up;
 	enum owed owed;
 	int64_t deadline_ms;
 	struct conn *prev, *next;

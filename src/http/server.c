@@ -10,6 +10,7 @@
 #include "internal.h"
 
 enum { ACCEPTS_PER_TURN = 64, ACCEPT_PAUSE_MS = 100, DRAIN_GRACE_MS = 250, MHD_SPARE_CONNECTIONS = 16 };
+enum { LAST_WORDS_MS = 20 }; /* for libmicrohttpd to take what a client sent before it hung up */
 
 /* ---- the loop's guest ---- */
 
@@ -137,6 +138,7 @@ enum err http_new(struct http_server **out, struct loop *loop, struct log *log, 
 	s->owed[OWED_NEXT].ms = o->idle_ms;
 	s->owed[OWED_BODY].ms = o->body_ms;
 	s->owed[OWED_READING].ms = o->reply_ms;
+	s->owed[OWED_LAST_WORDS].ms = LAST_WORDS_MS;
 	const enum err e = start_daemon(s, w);
 	if (e != ERR_OK) {
 		if (s->daemon != NULL)

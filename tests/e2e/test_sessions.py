@@ -147,9 +147,16 @@ def left(server):
 shifted = pytest.mark.skipif(not time_can_be_shifted(), reason="this machine has no time namespaces for us")
 
 
+@pytest.fixture
+def later(tmp_path):
+    s = Later(tmp_path, settings={"session_lifetime": "1h"})
+    yield s
+    s.kill()
+
+
 @shifted
-def test_sessions_expire_by_the_boot_clock(tmp_path, user):
-    s = Later(tmp_path, settings={"session_lifetime": "1h"}).start()
+def test_sessions_expire_by_the_boot_clock(later, user):
+    s = later.start()
     opened = UserSession(s, user)
     sealed = opened.seal("x")
     unknown = s.post("/encrypt", {"session_id": UNKNOWN_ID, "plaintext": "x"})
@@ -170,13 +177,14 @@ def test_sessions_expire_by_the_boot_clock(tmp_path, user):
 
 
 @shifted
-def test_what_is_left_of_a_sessions_time_is_kept_over_a_boot(tmp_path, user):
+def test_what_is_left_of_a_sessions_time_is_kept_over_a_boot(later, tmp_path, user):
     """The clock of another boot says nothing: neither a longer nor a shorter uptime changes how long a session lives."""
     boot_id, key = tmp_path / "boot_id", tmp_path / "key"
     key.write_bytes(bytes(range(32)))
     key.chmod(0o600)
     boot_id.write_text("boot 0\n")
-    s = Later(tmp_path, settings={"session_lifetime": "1h", "kek_file": str(key), "boot_id_file": str(boot_id)}).start()
+    later.settings |= {"kek_file": str(key), "boot_id_file": str(boot_id)}
+    s = later.start()
     opened = UserSession(s, user)
     s.ahead = 3000
     s.restart()
