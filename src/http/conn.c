@@ -15,19 +15,22 @@ static void unlink_conn(struct http_server *s, struct conn *c)
 	c->owed = OWED_NOTHING;
 }
 
-void conn_owes(struct http_server *s, struct conn *c, enum owed what)
+static void owe(struct http_server *s, struct conn *c, enum owed what)
 {
 	unlink_conn(s, c);
 	if (what == OWED_NOTHING)
 		return;
-	if (c->hung_up && what != OWED_READING)
-		what = OWED_LAST_WORDS;
 	struct conn_list *list = &s->owed[what];
 	c->owed = what;
 	c->deadline_ms = loop_now_ms(s->loop) + list->ms;
 	c->prev = list->last;
 	*(list->last != NULL ? &list->last->next : &list->first) = c;
 	list->last = c;
+}
+
+void conn_owes(struct http_server *s, struct conn *c, enum owed what)
+{
+	owe(s, c, c->hung_up && what != OWED_READING && what != OWED_NOTHING ? OWED_LAST_WORDS : what);
 }
 
 /* libmicrohttpd never learns of an end that arrives together with data. Whoever waits for more of this client would
@@ -37,8 +40,8 @@ static void on_hang_up(struct loop_io *io, uint32_t events)
 	struct conn *c = io->ctx;
 	(void)events;
 	c->hung_up = true;
-	if (c->owed != OWED_NOTHING)
-		conn_owes(c->server, c, c->owed);
+	if (c->owed != OWED_NOTHING && c->owed != OWED_READING)
+		owe(c->server, c, OWED_LAST_WORDS);
 }
 
 void conn_started(struct http_server *s, void **slot)
@@ -91,7 +94,7 @@ void conn_enforce(struct http_server *s)
 		while ((c = s->owed[i].first) != NULL && c->deadline_ms <= now) {
 			char next;
 			if (i == OWED_LAST_WORDS && recv(c->io.fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
-				conn_owes(s, c, OWED_LAST_WORDS);
+				owe(s, c, OWED_BODY); /* there is much of it, so it gets the time of the much */
 				continue;
 			}
 			/* libmicrohttpd sees the hang-up in this turn's run and calls conn_ended. */

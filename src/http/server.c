@@ -10,7 +10,7 @@
 #include "internal.h"
 
 enum { ACCEPTS_PER_TURN = 64, ACCEPT_PAUSE_MS = 100, DRAIN_GRACE_MS = 250, MHD_SPARE_CONNECTIONS = 16 };
-enum { LAST_WORDS_MS = 20 }; /* for libmicrohttpd to take what a client sent before it hung up */
+enum { LAST_WORDS_MS = 100 }; /* for libmicrohttpd to take what a client sent before it hung up */
 
 /* ---- the loop's guest ---- */
 

@@ -124,6 +124,36 @@ def test_deadlines_do_not_touch_who_keeps_them(make_server, user):
             assert session.open(w.send(body).reply().json()) == "x"
 
 
+# ---- clients that hang up: an end that comes together with the last bytes is easily missed ----
+
+LONG = {"header_timeout": 60, "body_timeout": 60, "idle_timeout": 60, "drain_timeout": 60}
+
+
+def test_a_client_that_half_closes_is_let_go_after_its_reply(make_server):
+    s = make_server(settings=LONG)
+    began = time.monotonic()
+    for n in range(20):
+        assert s.raw(head() * (1 + n % 3), half_close=True).count(b"HTTP/1.1 200 ") == 1 + n % 3
+    assert time.monotonic() - began < 20 * PATIENCE
+    assert metric(s, "http_timeouts_total") == 0
+
+
+@pytest.mark.parametrize("left", ["in the first line", "in the header", "in the body", "in a chunk", "after a request"])
+def test_a_client_that_goes_away_holds_nothing(make_server, left):
+    s = make_server(settings=LONG)
+    for _ in range(50):
+        with Wire(s) as w:
+            w.send({"in the first line": b"GET /hea", "in the header": b"GET /health HTTP/1.1\r\nHost: loc",
+                    "in the body": post("/attestation", {"custom_data": "x" * 50_000})[:-1], "after a request": head(),
+                    "in a chunk": head("POST", "/attestation", JSON, "Transfer-Encoding: chunked") + b"ffff\r\n123"}[left])
+    began = time.monotonic()
+    while metric(s, "http_connections", reach="local") > 1 or metric(s, "http_inflight_bytes") > 0:
+        assert time.monotonic() - began < 20 * PATIENCE
+        time.sleep(0.01)
+    s.stop()  # and it delays no end
+    assert time.monotonic() - began < 30 * PATIENCE
+
+
 # ---- many of them ----
 
 def slowest_health(server, seconds):
