@@ -126,11 +126,19 @@ $B/fuzz/%: $B/fuzz/%.o $B/libattestd.a
 
 .SECONDARY: $(UNIT:=.o) $(UNITTOOLS:=.o) $(FUZZ:=.o)
 
+# With another DEPS nothing was looked at, so nothing is noted down.
 build/deps.%: scripts/deps
 	@$(DEPS) $*
-	@mkdir -p $(@D) && touch $@
+	@mkdir -p $(@D)
+	@$(if $(filter scripts/deps,$(DEPS)),touch $@)
 
 # ---- using ----
+
+# These hand over to other makes, several of them in one folder, or install packages: so they run one after the other,
+# also under -j. The makes that they start compile in parallel. (`make -j all check` compiles `all` file by file.)
+ifneq ($(filter run check lint asan tsan valgrind clang fuzz fuzz-smoke cover format install clean,$(MAKECMDGOALS)),)
+.NOTPARALLEL:
+endif
 
 # What was just installed may change the flags above: hence a second make.
 .PHONY: run
@@ -154,12 +162,16 @@ e2e: $B/attestd $(UNITTOOLS) ## run the end-to-end tests (pytest)
 
 .PHONY: lint
 lint: build/deps.lint ## check layers, banned calls, routes, codes, style
-	+@$(MAKE) --no-print-directory $B/libattestd.a $(MAIN)
-	$(PYTHON) tests/lint/run.py --objects $B/obj
-	clang-format --dry-run -Werror $(FORMATTED)
-	cppcheck -q --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 --suppress=missingInclude \
+	+@$(MAKE) --no-print-directory -s $B/libattestd.a $(MAIN)
+	$(call say,LINT,tests/lint)
+	$Q$(PYTHON) tests/lint/run.py --objects $B/obj
+	$(call say,LINT,clang-format)
+	$Qclang-format --dry-run -Werror $(FORMATTED)
+	$(call say,LINT,cppcheck)
+	$Qcppcheck -q --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 --suppress=missingInclude \
 		--suppress=comparePointers:src/api/openapi.c -j2 -D_GNU_SOURCE -DATTESTD_VERSION='""' -Iinclude src
-	shellcheck scripts/* .ci/run tests/unit/run
+	$(call say,LINT,shellcheck)
+	$Qshellcheck scripts/* .ci/run tests/unit/run
 
 # ---- more tests ----
 
@@ -209,14 +221,20 @@ cover: build/deps.cover ## line coverage of all tests, with the uncovered lines 
 
 .PHONY: format
 format: build/deps.lint ## format all C files
-	clang-format -i $(FORMATTED)
+	$Qclang-format -i $(FORMATTED)
 
-.PHONY: install
-install: all ## install below DESTDIR and PREFIX: binary, units, example configuration
+.PHONY: install install-files
+install: build/deps.build ## install below DESTDIR, PREFIX and SYSCONFDIR: binary, units, example configuration
+	+@$(MAKE) --no-print-directory all
+	+@$(MAKE) --no-print-directory install-files
 	install -D -m 755 $B/attestd $(DESTDIR)$(PREFIX)/bin/attestd
+
+# What needs no building. The units name where the binary and its configuration were installed.
+install-files:
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(SYSCONFDIR)/attestd
 	set -e; for u in attestd.service attestd.socket; do \
-		sed 's,/usr/bin/attestd,$(PREFIX)/bin/attestd,' systemd/$$u >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$u; \
+		sed 's,/usr/bin/attestd,$(PREFIX)/bin/attestd,; s,--config /etc/,--config $(SYSCONFDIR)/,' systemd/$$u \
+			>$(DESTDIR)$(PREFIX)/lib/systemd/system/$$u; \
 		chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/$$u; done
 	install -D -m 644 systemd/attestd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/attestd.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/attestd/attestd.conf || \

@@ -21,13 +21,11 @@ enum api_debug { DEBUG_UNKNOWN, DEBUG_OFF, DEBUG_ON };
 struct app {
 	const struct config *config;
 	const struct clock *clock;
-	struct log *log;
 	struct loop *loop;
 	struct crypto *crypto;
 	struct random random;
 	struct nsm *nsm;
 	struct attest *attest;
-	struct store *store;
 	struct sessions *sessions;
 	struct http_server *http;
 	enum api_debug debug_mode;

@@ -40,7 +40,6 @@ void cborio_reader_init(struct cborio_reader *r, struct bytes in);
 
 enum cborio_kind cborio_peek(struct cborio_reader *r); /* CBORIO_END at a break or at the end of input */
 uint64_t cborio_uint(struct cborio_reader *r);
-int64_t cborio_int(struct cborio_reader *r); /* either sign; out of range is a fault */
 struct bytes cborio_bytes(struct cborio_reader *r);
 struct bytes cborio_text(struct cborio_reader *r); /* checked to be UTF-8 */
 bool cborio_bool(struct cborio_reader *r);
@@ -53,15 +52,17 @@ uint64_t cborio_map(struct cborio_reader *r);
 /* Another element? *left is what cborio_array/cborio_map returned; counts down, eats the break. Leaves at false. Who
  * knows a definite count by heart may read that many elements without it. */
 bool cborio_more(struct cborio_reader *r, uint64_t *left);
-void cborio_skip(struct cborio_reader *r); /* one item of any kind, whole; no tags */
+/* The key of a map with the keys `names` (at most 32), each once at most: its place there, or -1 after a fault. *seen,
+ * 0 at first, has a bit for each place that was there. */
+int cborio_member(struct cborio_reader *r, const char *const *names, unsigned n, uint32_t *seen);
 /* The first fault, from the caller's own checks too. */
 void cborio_fail(struct cborio_reader *r, const char *text);
+void cborio_check(struct cborio_reader *r, bool good, const char *text); /* fails unless good */
 /* ERR_MALFORMED unless the input was read without fault to its last byte. */
 enum err cborio_done(struct cborio_reader *r, struct why *w) MUST_USE;
 
 /* Writing, appended to a buf (sticky there). Definite lengths, minimal heads. */
 void cborio_put_uint(struct buf *b, uint64_t v);
-void cborio_put_int(struct buf *b, int64_t v);
 void cborio_put_bytes(struct buf *b, struct bytes x);
 void cborio_put_text(struct buf *b, struct bytes x);
 void cborio_put_cstr(struct buf *b, const char *s);

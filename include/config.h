@@ -13,7 +13,7 @@
 enum { CONFIG_FILE_MAX = 256 * 1024, CONFIG_LINE_MAX = 4096, CONFIG_VALUE_MAX = 1024 };
 
 /* Types in keys.def: STR (text), PATH (text), INT, SIZE (bytes; k, m, g suffixes are powers of 1024),
- * SECONDS (s, m, h suffixes), BOOL (true|false), ENUM (index into its list). STR and PATH are never NULL: "" is unset.
+ * SECONDS (s, m, h suffixes), ENUM (index into its list). STR and PATH are never NULL: "" is unset.
  */
 struct config {
 #define CONFIG_STR(key, dflt, max, sec, help)	     char *key;
@@ -21,7 +21,6 @@ struct config {
 #define CONFIG_INT(key, dflt, lo, hi, sec, help)     int64_t key;
 #define CONFIG_SIZE(key, dflt, lo, hi, sec, help)    int64_t key;
 #define CONFIG_SECONDS(key, dflt, lo, hi, sec, help) int64_t key;
-#define CONFIG_BOOL(key, dflt, sec, help)	     bool key;
 #define CONFIG_ENUM(key, dflt, names, sec, help)     int key;
 #include "../src/config/keys.def"
 };

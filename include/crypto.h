@@ -45,10 +45,10 @@ enum err crypto_hkdf(struct crypto *c, struct bytes ikm, const char *info, size_
 /* AES-256-GCM (SP 800-38D) with a 12-byte IV. seal: out holds in.n + AEAD_TAG_SIZE, tag last; out may not overlap in.
  * open: `in` is ciphertext and tag; out holds in.n - AEAD_TAG_SIZE. ERR_BAD_MESSAGE if the tag does not fit (out is
  * wiped then) or `in` is shorter than a tag. in.n at most 2^31 - 64. */
-enum err crypto_seal(struct crypto *c, const struct secret *key, const uint8_t iv[AEAD_IV_SIZE], struct bytes aad,
-		     struct bytes in, uint8_t *out, struct why *w) MUST_USE;
-enum err crypto_open(struct crypto *c, const struct secret *key, const uint8_t iv[AEAD_IV_SIZE], struct bytes aad,
-		     struct bytes in, uint8_t *out, struct why *w) MUST_USE;
+enum err crypto_seal(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const uint8_t iv[AEAD_IV_SIZE],
+		     struct bytes aad, struct bytes in, uint8_t *out, struct why *w) MUST_USE;
+enum err crypto_open(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const uint8_t iv[AEAD_IV_SIZE],
+		     struct bytes aad, struct bytes in, uint8_t *out, struct why *w) MUST_USE;
 
 /* A caller's RSA public key. PEM `BEGIN PUBLIC KEY` (SPKI, RFC 7468) or `BEGIN RSA PUBLIC KEY` (PKCS#1, RFC 8017), one
  * block, LF or CRLF, white space around it; RSA_BITS_MIN..MAX bits, odd exponent of at least 3 and at most 2^64 - 1
@@ -57,7 +57,6 @@ enum err crypto_open(struct crypto *c, const struct secret *key, const uint8_t i
 struct crypto_rsa;
 enum err crypto_rsa_parse(struct crypto *c, struct bytes pem, struct crypto_rsa **out, struct why *w) MUST_USE;
 void crypto_rsa_free(struct crypto_rsa *k);
-unsigned crypto_rsa_bits(const struct crypto_rsa *k);
 struct bytes crypto_rsa_spki(const struct crypto_rsa *k); /* SubjectPublicKeyInfo DER, canonical, borrowed from k */
 /* RSA-OAEP with SHA-256 for the hash and for MGF1, no label. Appends bits/8 bytes. */
 enum err crypto_rsa_wrap(struct crypto *c, const struct crypto_rsa *k, struct bytes secret, struct buf *out,

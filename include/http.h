@@ -19,13 +19,16 @@
 /* Reach belongs to the listener's config key, never to its address. */
 enum http_reach { HTTP_LOCAL = 1u << 0, HTTP_PUBLIC = 1u << 1 };
 enum { HTTP_REACHES = 2 };
-const char *http_reach_name(enum http_reach r);
+/* Its place in arrays of HTTP_REACHES. */
+static inline size_t http_reach_index(enum http_reach r)
+{
+	return r == HTTP_LOCAL ? 0 : 1;
+}
 
 enum {
 	HTTP_POOL = 8192,	      /* bytes of libmicrohttpd's memory a connection: bounds the header */
 	HTTP_QUERY_MAX = 4096,	      /* decoded bytes of one query parameter */
 	HTTP_PUBLIC_BODY_MAX = 65536, /* the largest body on any public listener */
-	HTTP_BODY_NONE = 0,
 	HTTP_DISCARD_MAX = 1 << 20,   /* an over-long body is read this much further, so that its sender sees the 413 */
 	HTTP_HEAVY_BODY = 256 * 1024, /* larger bodies are worked on by a worker */
 	HTTP_LISTENERS_MAX = 8,
@@ -70,7 +73,7 @@ enum err http_new(struct http_server **out, struct loop *loop, struct log *log, 
 		  struct why *w) MUST_USE;
 void http_free(struct http_server *s); /* after the drain; NULL is fine */
 
-/* Takes the listening descriptor over. `unix_socket`: any single Host is accepted, as on vsock. */
+/* Takes the listening descriptor over. any_host: any single Host is accepted, as on Unix sockets and vsock. */
 enum err http_listen(struct http_server *s, int fd, enum http_reach reach, bool any_host, struct why *w) MUST_USE;
 /* Stops accepting; every reply closes its connection; `drained` is called once on the loop's thread when all requests
  * are answered or drain_ms have passed. */
@@ -80,7 +83,6 @@ void http_count(const struct http_server *s, struct http_counters *out);
 
 /* ---- a request, seen from a handler ---- */
 enum http_reach http_req_reach(const struct http_req *r);
-struct bytes http_body(const struct http_req *r); /* valid until the reply, or until taken */
 bool http_body_heavy(const struct http_req *r);
 void http_take_body(struct http_req *r, struct buf *out); /* out becomes its owner; still counted as in flight */
 struct bytes http_param(const struct http_req *r);	  /* the path parameter, raw */
@@ -115,8 +117,12 @@ struct http_job {
 	void (*work)(struct http_job *j);
 	void (*then)(struct http_req *r, struct http_job *j);
 	void (*drop)(struct http_job *j);
-	struct http_req *req; /* this and `cancelled` are the server's */
+	/* the server's */
+	struct http_server *server;
+	struct http_req *req;
 	_Atomic bool cancelled;
+	enum http_reach reach;
+	uint64_t charged; /* in-flight bytes of a request that did not wait */
 };
 /* ERR_BUSY when the lane is full: the data stays the caller's. timeout_ms 0: none; past it the client gets ERR_NSM on
  * LANE_NSM and ERR_BUSY on LANE_CPU. */

@@ -22,6 +22,11 @@ struct json_value; /* borrowed from its document */
 
 enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_INT, JSON_REAL, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
+/* Masks of types. */
+#define JSON_BIT(type) (1u << (type))
+#define JSON_BOOL      (JSON_BIT(JSON_TRUE) | JSON_BIT(JSON_FALSE))
+#define JSON_ANY       (JSON_BIT(JSON_OBJECT + 1) - 1)
+
 /* To be called once, before any thread: the library's memory is wiped when freed. */
 void json_init(void);
 
@@ -44,11 +49,11 @@ bool json_next(const struct json_value *object, void **it, struct bytes *key, co
 /* ---- request bodies: an object with known members and nothing else ---- */
 struct json_field {
 	const char *name;
-	unsigned types; /* bit mask of 1u << enum json_type; JSON_NULL in it means null counts as absent */
+	unsigned types; /* mask of JSON_BIT(); JSON_NULL in it means null counts as absent */
 	bool required;
 	const struct json_value **out; /* set to the value, or NULL when absent or null */
 };
-/* Checks that `v` is an object of just these members, each of an allowed type. ERR_INVALID names the member. */
+/* Checks that `v` is an object of just these members, each of an allowed type. ERR_INVALID (told) names the member. */
 enum err json_fields(const struct json_value *v, const struct json_field *f, size_t n, struct why *w) MUST_USE;
 
 /* ---- canonical form, produced piece by piece so that a large value never exists twice ---- */
@@ -63,8 +68,12 @@ enum err json_canon_all(const struct json_value *v, struct buf *out, struct why 
 
 /* ---- writing replies ---- */
 void json_put_string(struct buf *b, struct bytes utf8); /* quoted and escaped; malformed UTF-8 becomes U+FFFD */
-void json_put_cstr(struct buf *b, const char *s);
+void json_put_cstr(struct buf *b, const char *s);	/* NULL: null */
+/* Quoted; in.p == NULL: null. */
+void json_put_hex(struct buf *b, struct bytes in);
+void json_put_base64(struct buf *b, struct bytes in);
 void json_put_int(struct buf *b, int64_t v);
+void json_put_bool(struct buf *b, bool v);
 /* `"key":` with a comma before it unless it comes right behind `{`. */
 void json_put_key(struct buf *b, const char *key);
 

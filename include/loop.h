@@ -27,7 +27,7 @@ struct loop_io {
 	void *ctx;
 };
 
-/* Embedded by value. `next` and `armed` are the loop's. Fires once; arm again for more. */
+/* Embedded by value. All but `fire` and `ctx` is the loop's. Fires once; arm again for more. */
 struct loop_timer {
 	void (*fire)(struct loop_timer *t);
 	void *ctx;
@@ -43,6 +43,8 @@ enum loop_lane { LANE_CPU, LANE_NSM, LANE_COUNT };
 struct loop_job {
 	void (*run)(struct loop_job *j);
 	void (*done)(struct loop_job *j);
+	bool urgent; /* goes before all that are not: set for local callers, so that no flood from outside is in their
+			way */
 	enum loop_lane lane; /* this and `next` are the loop's */
 	struct loop_job *next;
 };
@@ -58,7 +60,10 @@ struct loop_guest {
 /* workers: threads of LANE_CPU, at least 1. nsm_queue: jobs that may wait in LANE_NSM. */
 enum err loop_new(struct loop **out, const struct clock *clock, unsigned workers, unsigned nsm_queue,
 		  struct why *w) MUST_USE;
-/* Waits for running jobs; for those still queued `done` is called without `run`. NULL is fine. */
+/* Waits for running jobs and calls `done` for all that are left; those still queued were not run. None is taken from
+ * now on. To be called while what the jobs refer to still stands. */
+void loop_end_jobs(struct loop *l);
+/* Ends the jobs if that was not done. NULL is fine. */
 void loop_free(struct loop *l);
 
 void loop_set_guest(struct loop *l, struct loop_guest g);

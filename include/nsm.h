@@ -18,6 +18,7 @@ enum {
 	NSM_PCRS_MAX = 32,
 	NSM_PCR_SIZE = 48, /* SHA-384 */
 	NSM_RANDOM_MAX = 256,
+	NSM_MODULE_ID_SIZE = 128, /* with its NUL */
 };
 
 #define NSM_DEVICE_PATH "/dev/nsm"
@@ -43,7 +44,7 @@ bool nsm_is_dummy(const struct nsm *n);	   /* has no documents to give */
 bool nsm_is_device(const struct nsm *n);
 
 struct nsm_description {
-	char module_id[128];
+	char module_id[NSM_MODULE_ID_SIZE];
 	unsigned version_major, version_minor, version_patch, max_pcrs;
 	uint32_t locked_pcrs; /* bit i: PCR i is locked */
 	char digest[16];      /* "SHA384" */

@@ -20,6 +20,7 @@ enum {
 	SESSION_ID_SIZE = 43, /* base64url of 32 random bytes */
 	SESSION_SCOPE_MAX = 64,
 	SESSION_KEK_SIZE = 32,
+	SESSION_BOOT_ID_MAX = 64,
 	SESSION_MESSAGES_MAX = 0x7fffffff,
 };
 
@@ -29,8 +30,8 @@ struct session_kek {
 	bool generated;	    /* ours, in runtime_dir; else configured */
 };
 /* file: kek_file or "". credential_dir: $CREDENTIALS_DIRECTORY or NULL, where a credential named `kek` is taken.
- * Neither: runtime_dir/kek is read, or made with mode 0600 (written, synced, renamed). Exactly SESSION_KEK_SIZE bytes,
- * a regular file that others cannot read or write. */
+ * Neither: runtime_dir/kek is read, or made with mode 0600 (written, synced, renamed); "" is ERR_ENVIRONMENT. Exactly
+ * SESSION_KEK_SIZE bytes, a regular file that others cannot read or write. */
 enum err session_kek_open(struct session_kek *out, const char *file, const char *credential_dir,
 			  const char *runtime_dir, const struct random *random, struct why *w) MUST_USE;
 void session_kek_close(struct session_kek *k);
@@ -51,10 +52,11 @@ struct session_env {
 	struct log *log;
 	struct session_limits limits;
 };
-/* Loads what the store holds. boot_id: this boot's, as text. Rows of a generated KEK of another boot, or of a generated
- * KEK that is gone, are dropped with one log line. A configured KEK that does not match the store's check value is
- * ERR_ENVIRONMENT, and so is a row that does not open. Rows of another boot under a configured KEK live on for what was
- * left of their time when the store was last written. The key derived from kek is kept; kek may be closed afterwards.
+/* Loads what the store holds. boot_id: this boot's, 1 to SESSION_BOOT_ID_MAX characters. Rows of a generated KEK of
+ * another boot, or of a generated KEK that is gone, are dropped with one log line. A configured KEK that does not match
+ * the store's check value is ERR_ENVIRONMENT, and so is a row that does not open. Rows of another boot under a
+ * configured KEK live on for what was left of their time when the store was last written. The key derived from kek is
+ * kept; kek may be closed afterwards.
  */
 enum err sessions_open(struct sessions **out, const struct session_env *env, const struct session_kek *kek,
 		       const char *boot_id, struct why *w) MUST_USE;

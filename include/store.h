@@ -32,11 +32,11 @@ struct store_session {
 	char id[STORE_ID_SIZE];
 	int64_t created_wall_ms; /* printed only */
 	int64_t created_boot_ms, expires_boot_ms;
-	bool is_public;		  /* opened through the public listener */
-	struct bytes fingerprint; /* SHA-256 of the user's SPKI */
-	struct bytes scope;	  /* SHA-256 of the scope, or empty */
-	struct bytes wrapped;	  /* the RSA-wrapped key as it was handed out */
-	struct bytes sealed;	  /* iv || ciphertext || tag */
+	bool is_public;		    /* opened through the public listener */
+	struct bytes user_key_hash; /* SHA-256 of the user's SPKI */
+	struct bytes scope;	    /* SHA-256 of the scope, or empty */
+	struct bytes wrapped;	    /* the RSA-wrapped key as it was handed out */
+	struct bytes sealed;	    /* iv || ciphertext || tag */
 };
 enum err store_session_put(struct store *s, const struct store_session *x,
 			   struct why *w) MUST_USE; /* insert or replace */

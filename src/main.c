@@ -1,8 +1,8 @@
 /* main.c - the table of commands, nothing else. */
+#include "cmd.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "cmd.h"
 
 static const struct {
 	const char *name;

@@ -2,8 +2,9 @@
  *
  * A line is a time, a level, an event's name and fields. Values are escaped, so no byte of a request can forge a line.
  * No field ever holds a secret, a plaintext, or a whole session id. Lines are gathered and written by log_flush(),
- * which the loop calls at the end of every turn; errors and a full buffer are written at once. Only the loop's thread
- * logs.
+ * which the loop calls at the end of every turn; errors and a full buffer are written at once. Writing never waits for
+ * the reader: what does not go out stays, and when the buffer is full new lines are dropped and counted. Only the
+ * loop's thread logs.
  */
 #ifndef ATTESTD_BASE_LOG_H
 #define ATTESTD_BASE_LOG_H
@@ -30,8 +31,8 @@ struct log_field {
 /* fd is borrowed and must outlive the log. */
 enum err log_new(struct log **out, int fd, enum log_level level, enum log_format format, const struct clock *clock,
 		 struct why *w) MUST_USE;
-void log_free(struct log *l); /* flushes; NULL is fine */
-void log_flush(struct log *l);
+void log_free(struct log *l);  /* flushes; NULL is fine */
+void log_flush(struct log *l); /* NULL is fine: a start may fail before there is a log */
 
 bool log_wants(const struct log *l, enum log_level level);
 void log_fields(struct log *l, enum log_level level, const char *event, const struct log_field *f, size_t n);

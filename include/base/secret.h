@@ -21,9 +21,8 @@ struct secret {
 /* x.n at most SECRET_MAX, else ERR_INTERNAL. */
 enum err secret_set(struct secret *s, struct bytes x, struct why *w) MUST_USE;
 struct bytes secret_view(const struct secret *s);
-bool secret_equal(const struct secret *a, const struct secret *b); /* constant time for equal lengths */
-bool secret_equal_bytes(struct bytes a, struct bytes b);	   /* the same for two spans */
-void secret_wipe(struct secret *s);				   /* NULL is fine */
+bool secret_equal(struct bytes a, struct bytes b); /* constant time for equal lengths */
+void secret_wipe(struct secret *s);		   /* NULL is fine */
 
 /* Locked, undumpable, empty. Failing to lock is an error: nothing falls back to ordinary memory. */
 enum err secret_new_locked(struct secret **out, struct why *w) MUST_USE;

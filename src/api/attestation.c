@@ -1,20 +1,18 @@
+/* attestation.c - POST /attestation: a document over the agent's claims and custom data of any size. */
+#include "internal.h"
+
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/encode.h"
-#include "internal.h"
 
 enum { DIGEST_CHUNK = 64 * 1024 };
 
 struct op {
-	struct http_job job;
-	struct app *app;
-	struct why why;
-	bool heavy, with_metadata;
-	struct buf body;
-	struct json *json;
-	const struct json_value *custom; /* in json; NULL if absent */
+	struct api_op api;
+	bool with_metadata;
+	const struct json_value *custom; /* in api.json; NULL if absent */
 	uint8_t digest[SHA256_SIZE];	 /* of its canonical form */
 	size_t canon_n, canon_quoted_n;	 /* bytes of the canonical form, plain and as the inside of a JSON string */
 	struct api_attested attested;
@@ -30,20 +28,18 @@ static const char between[] = ",\"custom_data_canonical\":\"";
 static void free_op(struct op *op)
 {
 	json_canon_free(op->canon);
-	json_free(op->json);
-	buf_free(&op->body);
 	buf_free(&op->head);
 	buf_free(&op->tail);
 	api_attested_free(&op->attested);
-	free(op);
+	api_op_free(&op->api);
 }
 
 static void free_values(struct loop_job *j)
 {
 	struct op *op = (struct op *)j;
-	json_free(op->json);
-	op->json = NULL;
-	buf_free(&op->body);
+	json_free(op->api.json);
+	op->api.json = NULL;
+	buf_free(&op->api.body);
 	/* The allocator would keep the small pieces, up to dozens of times the body's size, for ever. */
 	(void)malloc_trim(0);
 }
@@ -58,9 +54,10 @@ static void let_go(void *ctx)
 {
 	struct op *op = ctx;
 	struct why w = {0};
-	op->job.job.run = free_values;
-	op->job.job.done = free_rest;
-	if (!op->heavy || loop_submit(op->app->loop, LANE_CPU, &op->job.job, &w) != ERR_OK)
+	struct loop_job *job = &op->api.job.job;
+	job->run = free_values;
+	job->done = free_rest;
+	if (!op->api.heavy || loop_submit(op->api.app->loop, LANE_CPU, job, &w) != ERR_OK)
 		free_op(op);
 }
 
@@ -75,7 +72,7 @@ static void digest_custom(struct op *op)
 {
 	struct crypto_hash *hash = NULL;
 	struct json_canon *canon = NULL;
-	struct why *w = &op->why;
+	struct why *w = &op->api.why;
 	uint8_t *chunk = malloc(DIGEST_CHUNK);
 	size_t n = 0;
 
@@ -83,7 +80,7 @@ static void digest_custom(struct op *op)
 		(void)why_set(w, ERR_MEMORY, "no memory to digest custom_data");
 		goto out;
 	}
-	if (crypto_hash_new(op->app->crypto, &hash, w) != ERR_OK ||
+	if (crypto_hash_new(op->api.app->crypto, &hash, w) != ERR_OK ||
 	    json_canon_new(&canon, op->custom, false, w) != ERR_OK)
 		goto out;
 	while (json_canon_read(canon, chunk, DIGEST_CHUNK, &n, w) == ERR_OK && n > 0) {
@@ -108,19 +105,14 @@ static void parse(struct http_job *j)
 {
 	struct op *op = (struct op *)j;
 	const struct json_value *nonce, *encoding, *metadata;
-	const unsigned any = 1u << JSON_NULL | 1u << JSON_FALSE | 1u << JSON_TRUE | 1u << JSON_INT | 1u << JSON_REAL |
-			     1u << JSON_STRING | 1u << JSON_ARRAY | 1u << JSON_OBJECT;
 	const struct json_field fields[] = {
-		{"nonce", 1u << JSON_STRING | 1u << JSON_NULL, false, &nonce},
-		{"nonce_encoding", 1u << JSON_STRING | 1u << JSON_NULL, false, &encoding},
-		{"include_metadata", 1u << JSON_TRUE | 1u << JSON_FALSE | 1u << JSON_NULL, false, &metadata},
-		{"custom_data", any, false, &op->custom},
+		{"nonce", JSON_BIT(JSON_STRING) | JSON_BIT(JSON_NULL), false, &nonce},
+		{"nonce_encoding", JSON_BIT(JSON_STRING) | JSON_BIT(JSON_NULL), false, &encoding},
+		{"include_metadata", JSON_BOOL | JSON_BIT(JSON_NULL), false, &metadata},
+		{"custom_data", JSON_ANY, false, &op->custom},
 	};
-	if (json_parse(&op->json, buf_bytes(&op->body), &op->why) != ERR_OK)
-		return;
-	buf_free(&op->body);
-	if (json_fields(json_root(op->json), fields, sizeof fields / sizeof fields[0], &op->why) != ERR_OK ||
-	    api_nonce_parse(&op->attested.nonce, nonce, encoding, &op->why) != ERR_OK)
+	if (api_parse(&op->api, fields, sizeof fields / sizeof fields[0]) != ERR_OK ||
+	    api_nonce_parse(&op->attested.nonce, nonce, encoding, &op->api.why) != ERR_OK)
 		return;
 	op->with_metadata = metadata == NULL || json_type(metadata) == JSON_TRUE;
 	if (op->custom != NULL)
@@ -177,19 +169,11 @@ static size_t stream_read(void *ctx, uint8_t *out, size_t cap)
 	return got;
 }
 
-static void put_digest(struct buf *b, const uint8_t digest[SHA256_SIZE])
-{
-	json_put_key(b, "custom_digest");
-	buf_put_u8(b, '"');
-	buf_put_hex(b, bytes_of(digest, SHA256_SIZE));
-	buf_put_str(b, "\",\"custom_digest_method\":\"sha256\"");
-}
-
 static void attested(struct http_req *r, struct http_job *j)
 {
 	struct op *op = (struct op *)j;
-	if (op->why.err != ERR_OK) {
-		api_abort(r, j, &op->why);
+	if (op->api.why.err != ERR_OK) {
+		api_abort(r, &op->api);
 		return;
 	}
 	op->head = BUF_INIT(API_REPLY_MAX + op->attested.claims.metadata.n);
@@ -201,11 +185,14 @@ static void attested(struct http_req *r, struct http_job *j)
 		drop(j);
 		return;
 	}
-	put_digest(&op->head, op->digest);
+	json_put_key(&op->head, "custom_digest");
+	json_put_hex(&op->head, bytes_of(op->digest, SHA256_SIZE));
+	json_put_key(&op->head, "custom_digest_method");
+	json_put_cstr(&op->head, "sha256");
 	json_put_key(&op->head, "custom_data");
 	buf_put_str(&op->tail, "\"}");
-	if (buf_check(&op->head, &op->why) != ERR_OK || buf_check(&op->tail, &op->why) != ERR_OK) {
-		api_abort(r, j, &op->why);
+	if (buf_check(&op->head, &op->api.why) != ERR_OK || buf_check(&op->tail, &op->api.why) != ERR_OK) {
+		api_abort(r, &op->api);
 		return;
 	}
 	const struct http_stream stream = {
@@ -219,12 +206,6 @@ static void attested(struct http_req *r, struct http_job *j)
 
 /* ---- act ---- */
 
-static void attest(struct http_job *j)
-{
-	struct op *op = (struct op *)j;
-	(void)!api_attested_make(&op->attested, &op->why);
-}
-
 static void parsed(struct http_req *r, struct http_job *j)
 {
 	struct op *op = (struct op *)j;
@@ -234,23 +215,18 @@ static void parsed(struct http_req *r, struct http_job *j)
 		{"custom_digest", bytes_of(hex, sizeof hex)},
 		{"custom_digest_method", BYTES_LIT("sha256")},
 	};
-	if (op->why.err != ERR_OK || api_attested_admit(&op->attested, op->app, r, &op->why) != ERR_OK ||
-	    attest_claims_make(op->app->attest, ATTEST_ATTESTATION, own, op->custom != NULL ? 2 : 0, op->with_metadata,
-			       &op->attested.claims, &op->why) != ERR_OK) {
-		api_abort(r, j, &op->why);
+	if (op->api.why.err != ERR_OK || api_attested_admit(&op->attested, op->api.app, r, &op->api.why) != ERR_OK ||
+	    attest_claims_make(op->api.app->attest, ATTEST_ATTESTATION, own, op->custom != NULL ? 2 : 0,
+			       op->with_metadata, &op->attested.claims, &op->api.why) != ERR_OK) {
+		api_abort(r, &op->api);
 		return;
 	}
-	api_step(r, j, true, LANE_NSM, op->app->config->nsm_timeout * 1000, attest, attested);
+	api_attest(r, &op->api, &op->attested, attested);
 }
 
 void api_attestation(void *app, struct http_req *r)
 {
-	struct op *op = api_new(r, sizeof *op);
-	if (op == NULL)
-		return;
-	op->app = app;
-	op->heavy = http_body_heavy(r);
-	op->job.drop = drop;
-	http_take_body(r, &op->body);
-	api_step(r, &op->job, op->heavy, LANE_CPU, 0, parse, parsed);
+	struct op *op = api_begin(app, r, sizeof *op, drop);
+	if (op != NULL)
+		api_step(r, &op->api, op->api.heavy, parse, parsed);
 }

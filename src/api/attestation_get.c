@@ -1,11 +1,10 @@
-#include <stdlib.h>
-
-#include "base/encode.h"
+/* attestation_get.c - GET /attestation: the same as a POST without a body, bound to GET /info. */
 #include "internal.h"
 
+#include "base/encode.h"
+
 struct op {
-	struct http_job job;
-	struct why why;
+	struct api_op api;
 	struct api_attested attested;
 };
 
@@ -13,36 +12,24 @@ static void drop(struct http_job *j)
 {
 	struct op *op = (struct op *)j;
 	api_attested_free(&op->attested);
-	free(op);
-}
-
-static void attest(struct http_job *j)
-{
-	struct op *op = (struct op *)j;
-	(void)!api_attested_make(&op->attested, &op->why);
+	api_op_free(&op->api);
 }
 
 static void attested(struct http_req *r, struct http_job *j)
 {
 	struct op *op = (struct op *)j;
-	if (op->why.err != ERR_OK) {
-		api_abort(r, j, &op->why);
+	if (op->api.why.err != ERR_OK) {
+		api_abort(r, &op->api);
 		return;
 	}
 	struct buf b = BUF_INIT(API_REPLY_MAX + op->attested.claims.metadata.n);
-	const struct bytes cose = attest_doc_cose(op->attested.doc);
 	api_attested_put(&op->attested, false, &b);
 	json_put_key(&b, "quote");
-	if (cose.n > 0) {
-		buf_put_u8(&b, '"');
-		buf_put_base64(&b, cose);
-		buf_put_u8(&b, '"');
-	} else {
-		buf_put_str(&b, "null");
-	}
+	json_put_base64(&b, attest_doc_cose(op->attested.doc));
 	/* A Nitro document is complete in itself: there are no events to replay. */
 	json_put_key(&b, "eventLog");
-	buf_put_str(&b, "\"[]\"}");
+	json_put_cstr(&b, "[]");
+	buf_put_str(&b, "}");
 	http_reply(r, 200, &b);
 	drop(j);
 }
@@ -54,10 +41,8 @@ static enum err read_query(const struct http_req *r, struct attest_nonce *nonce,
 	bool have_nonce = false, have_encoding = false, have_metadata = false;
 	struct buf text = BUF_INIT(HTTP_QUERY_MAX), encoding = BUF_INIT(HTTP_QUERY_MAX),
 		   with = BUF_INIT(HTTP_QUERY_MAX);
-	enum err e;
-
-	if ((e = http_query_only(r, known, w)) != ERR_OK ||
-	    (e = http_query(r, "nonce", &text, &have_nonce, w)) != ERR_OK ||
+	enum err e = http_query_only(r, known, w);
+	if (e != ERR_OK || (e = http_query(r, "nonce", &text, &have_nonce, w)) != ERR_OK ||
 	    (e = http_query(r, "nonce_encoding", &encoding, &have_encoding, w)) != ERR_OK ||
 	    (e = http_query(r, "include_metadata", &with, &have_metadata, w)) != ERR_OK)
 		goto out;
@@ -82,24 +67,23 @@ out:
 void api_attestation_get(void *ctx, struct http_req *r)
 {
 	struct app *app = ctx;
-	struct why w = {0};
-	bool metadata = true;
-	char digest[HEX_SIZE(SHA256_SIZE)];
-	struct op *op = api_new(r, sizeof *op);
+	struct op *op = api_begin(app, r, sizeof *op, drop);
 	if (op == NULL)
 		return;
-	op->job.drop = drop;
+	bool metadata = true;
+	struct why *w = &op->api.why;
+	char digest[HEX_SIZE(SHA256_SIZE)];
 	hex_encode(bytes_of(attest_info_digest(app->attest), SHA256_SIZE), digest);
 	const struct attest_claim own[] = {
 		{"info_digest", bytes_of(digest, sizeof digest)},
 		{"info_digest_method", BYTES_LIT("sha256")},
 	};
-	if (read_query(r, &op->attested.nonce, &metadata, &w) != ERR_OK ||
-	    api_attested_admit(&op->attested, app, r, &w) != ERR_OK ||
+	if (read_query(r, &op->attested.nonce, &metadata, w) != ERR_OK ||
+	    api_attested_admit(&op->attested, app, r, w) != ERR_OK ||
 	    attest_claims_make(app->attest, ATTEST_INFO, own, sizeof own / sizeof own[0], metadata,
-			       &op->attested.claims, &w) != ERR_OK) {
-		api_abort(r, &op->job, &w);
+			       &op->attested.claims, w) != ERR_OK) {
+		api_abort(r, &op->api);
 		return;
 	}
-	api_step(r, &op->job, true, LANE_NSM, app->config->nsm_timeout * 1000, attest, attested);
+	api_attest(r, &op->api, &op->attested, attested);
 }

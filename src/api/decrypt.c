@@ -1,17 +1,14 @@
-#include <stdlib.h>
+/* decrypt.c - POST /decrypt: a message from the user of a session. */
+#include "internal.h"
+
 #include <string.h>
 
 #include "base/encode.h"
-#include "internal.h"
 
 struct op {
-	struct http_job job;
-	struct app *app;
-	struct why why;
-	bool heavy;
-	struct buf body, sealed, plain;
-	struct json *json;
-	struct bytes id, scope; /* in json */
+	struct api_op api;
+	struct buf sealed, plain;
+	struct bytes id, scope; /* in api.json */
 	struct session *session;
 	uint8_t iv[AEAD_IV_SIZE];
 };
@@ -20,11 +17,9 @@ static void drop(struct http_job *j)
 {
 	struct op *op = (struct op *)j;
 	session_release(op->session);
-	json_free(op->json);
-	buf_free(&op->body);
 	buf_free(&op->sealed);
 	buf_free(&op->plain);
-	free(op);
+	api_op_free(&op->api);
 }
 
 static enum err read_iv(struct op *op, struct bytes text, struct why *w)
@@ -58,18 +53,15 @@ static void parse(struct http_job *j)
 	struct op *op = (struct op *)j;
 	const struct json_value *id, *ciphertext, *iv, *scope;
 	const struct json_field fields[] = {
-		{"session_id", 1u << JSON_STRING, true, &id},
-		{"ciphertext", 1u << JSON_STRING, true, &ciphertext},
-		{"iv", 1u << JSON_STRING, true, &iv},
-		{"scope", 1u << JSON_STRING | 1u << JSON_NULL, false, &scope},
+		{"session_id", JSON_BIT(JSON_STRING), true, &id},
+		{"ciphertext", JSON_BIT(JSON_STRING), true, &ciphertext},
+		{"iv", JSON_BIT(JSON_STRING), true, &iv},
+		{"scope", JSON_BIT(JSON_STRING) | JSON_BIT(JSON_NULL), false, &scope},
 	};
-	if (json_parse(&op->json, buf_bytes(&op->body), &op->why) != ERR_OK)
-		return;
-	buf_free(&op->body);
-	if (json_fields(json_root(op->json), fields, sizeof fields / sizeof fields[0], &op->why) != ERR_OK ||
-	    api_scope_parse(&op->scope, scope, &op->why) != ERR_OK ||
-	    read_iv(op, json_string(iv), &op->why) != ERR_OK ||
-	    read_ciphertext(op, json_string(ciphertext), &op->why) != ERR_OK)
+	if (api_parse(&op->api, fields, sizeof fields / sizeof fields[0]) != ERR_OK ||
+	    api_scope_parse(&op->scope, scope, &op->api.why) != ERR_OK ||
+	    read_iv(op, json_string(iv), &op->api.why) != ERR_OK ||
+	    read_ciphertext(op, json_string(ciphertext), &op->api.why) != ERR_OK)
 		return;
 	op->id = json_string(id);
 }
@@ -81,28 +73,31 @@ static void unseal(struct http_job *j)
 	op->plain = BUF_INIT(n + 1);
 	uint8_t *out = buf_reserve(&op->plain, n + 1); /* never NULL for an empty message */
 	if (out == NULL) {
-		(void)!buf_check(&op->plain, &op->why);
+		(void)!buf_check(&op->plain, &op->api.why);
 		return;
 	}
-	if (session_unseal(op->app->crypto, op->session, op->iv, buf_bytes(&op->sealed), out, &op->why) != ERR_OK)
+	if (session_unseal(op->api.app->crypto, op->session, op->iv, buf_bytes(&op->sealed), out, &op->api.why) !=
+	    ERR_OK)
 		return;
 	op->plain.n = n;
 	/* Authentic, but a JSON string cannot carry it: said before the message is used up, so nothing is lost. */
 	if (!utf8_valid(buf_bytes(&op->plain)))
-		(void)why_tell(&op->why, ERR_INVALID, "ciphertext", "The message is authentic but is not UTF-8 text.");
+		(void)why_tell(&op->api.why, ERR_INVALID, "ciphertext",
+			       "The message is authentic but is not UTF-8 text.");
 }
 
 static void unsealed(struct http_req *r, struct http_job *j)
 {
 	struct op *op = (struct op *)j;
 	uint32_t number = 0;
-	if (op->why.err != ERR_OK ||
-	    session_receive(op->app->sessions, op->session, op->iv, &number, &op->why) != ERR_OK) {
-		api_abort(r, j, &op->why);
+	if (op->api.why.err != ERR_OK ||
+	    session_receive(op->api.app->sessions, op->session, op->iv, &number, &op->api.why) != ERR_OK) {
+		api_abort(r, &op->api);
 		return;
 	}
 	struct buf b = BUF_INIT(op->plain.n * 6 + API_REPLY_MAX);
-	buf_put_str(&b, "{\"plaintext\":");
+	buf_put_str(&b, "{");
+	json_put_key(&b, "plaintext");
 	json_put_string(&b, buf_bytes(&op->plain));
 	api_message_end(&b, op->id, number);
 	http_reply(r, 200, &b);
@@ -113,24 +108,20 @@ static void parsed(struct http_req *r, struct http_job *j)
 {
 	struct op *op = (struct op *)j;
 	struct session *x = NULL;
-	if (op->why.err != ERR_OK || session_find(op->app->sessions, op->id, op->scope, &x, &op->why) != ERR_OK ||
-	    session_check(op->app->sessions, x, op->iv, &op->why) != ERR_OK) {
-		api_abort(r, j, &op->why);
+	if (op->api.why.err != ERR_OK ||
+	    session_find(op->api.app->sessions, op->id, op->scope, &x, &op->api.why) != ERR_OK ||
+	    session_check(op->api.app->sessions, x, op->iv, &op->api.why) != ERR_OK) {
+		api_abort(r, &op->api);
 		return;
 	}
 	session_hold(x);
 	op->session = x;
-	api_step(r, j, op->heavy, LANE_CPU, 0, unseal, unsealed);
+	api_step(r, &op->api, op->api.heavy, unseal, unsealed);
 }
 
 void api_decrypt(void *app, struct http_req *r)
 {
-	struct op *op = api_new(r, sizeof *op);
-	if (op == NULL)
-		return;
-	op->app = app;
-	op->heavy = http_body_heavy(r);
-	op->job.drop = drop;
-	http_take_body(r, &op->body);
-	api_step(r, &op->job, op->heavy, LANE_CPU, 0, parse, parsed);
+	struct op *op = api_begin(app, r, sizeof *op, drop);
+	if (op != NULL)
+		api_step(r, &op->api, op->api.heavy, parse, parsed);
 }

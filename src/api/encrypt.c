@@ -1,16 +1,12 @@
-#include <stdlib.h>
-
-#include "base/encode.h"
+/* encrypt.c - POST /encrypt: a message to the user of a session. */
 #include "internal.h"
 
+#include "base/encode.h"
+
 struct op {
-	struct http_job job;
-	struct app *app;
-	struct why why;
-	bool heavy;
-	struct buf body, sealed;
-	struct json *json;
-	struct bytes id, plaintext, scope; /* in json */
+	struct api_op api;
+	struct buf sealed;
+	struct bytes id, plaintext, scope; /* in api.json */
 	struct session *session;
 	uint32_t number;
 	uint8_t iv[AEAD_IV_SIZE];
@@ -20,10 +16,8 @@ static void drop(struct http_job *j)
 {
 	struct op *op = (struct op *)j;
 	session_release(op->session);
-	json_free(op->json);
-	buf_free(&op->body);
 	buf_free(&op->sealed);
-	free(op);
+	api_op_free(&op->api);
 }
 
 static void parse(struct http_job *j)
@@ -31,17 +25,15 @@ static void parse(struct http_job *j)
 	struct op *op = (struct op *)j;
 	const struct json_value *id, *plaintext, *scope;
 	const struct json_field fields[] = {
-		{"session_id", 1u << JSON_STRING, true, &id},
-		{"plaintext", 1u << JSON_STRING, true, &plaintext},
-		{"scope", 1u << JSON_STRING | 1u << JSON_NULL, false, &scope},
+		{"session_id", JSON_BIT(JSON_STRING), true, &id},
+		{"plaintext", JSON_BIT(JSON_STRING), true, &plaintext},
+		{"scope", JSON_BIT(JSON_STRING) | JSON_BIT(JSON_NULL), false, &scope},
 	};
-	if (json_parse(&op->json, buf_bytes(&op->body), &op->why) != ERR_OK ||
-	    json_fields(json_root(op->json), fields, sizeof fields / sizeof fields[0], &op->why) != ERR_OK ||
-	    api_scope_parse(&op->scope, scope, &op->why) != ERR_OK)
+	if (api_parse(&op->api, fields, sizeof fields / sizeof fields[0]) != ERR_OK ||
+	    api_scope_parse(&op->scope, scope, &op->api.why) != ERR_OK)
 		return;
 	op->id = json_string(id);
 	op->plaintext = json_string(plaintext);
-	buf_free(&op->body);
 }
 
 static void seal(struct http_job *j)
@@ -51,24 +43,24 @@ static void seal(struct http_job *j)
 	op->sealed = BUF_INIT(n);
 	uint8_t *out = buf_reserve(&op->sealed, n);
 	if (out == NULL)
-		(void)!buf_check(&op->sealed, &op->why);
-	else if (session_seal(op->app->crypto, op->session, op->iv, op->plaintext, out, &op->why) == ERR_OK)
+		(void)!buf_check(&op->sealed, &op->api.why);
+	else if (session_seal(op->api.app->crypto, op->session, op->iv, op->plaintext, out, &op->api.why) == ERR_OK)
 		op->sealed.n = n;
 }
 
 static void sealed(struct http_req *r, struct http_job *j)
 {
 	struct op *op = (struct op *)j;
-	if (op->why.err != ERR_OK) {
-		api_abort(r, j, &op->why);
+	if (op->api.why.err != ERR_OK) {
+		api_abort(r, &op->api);
 		return;
 	}
 	struct buf b = BUF_INIT(BASE64_SIZE(op->sealed.n) + API_REPLY_MAX);
-	buf_put_str(&b, "{\"ciphertext\":\"");
-	buf_put_base64(&b, buf_bytes(&op->sealed));
-	buf_put_str(&b, "\",\"iv\":\"");
-	buf_put_base64(&b, bytes_of(op->iv, sizeof op->iv));
-	buf_put_str(&b, "\"");
+	buf_put_str(&b, "{");
+	json_put_key(&b, "ciphertext");
+	json_put_base64(&b, buf_bytes(&op->sealed));
+	json_put_key(&b, "iv");
+	json_put_base64(&b, bytes_of(op->iv, sizeof op->iv));
 	api_message_end(&b, op->id, op->number);
 	http_reply(r, 200, &b);
 	drop(j);
@@ -78,24 +70,20 @@ static void parsed(struct http_req *r, struct http_job *j)
 {
 	struct op *op = (struct op *)j;
 	struct session *x = NULL;
-	if (op->why.err != ERR_OK || session_find(op->app->sessions, op->id, op->scope, &x, &op->why) != ERR_OK ||
-	    session_send(op->app->sessions, x, &op->number, op->iv, &op->why) != ERR_OK) {
-		api_abort(r, j, &op->why);
+	if (op->api.why.err != ERR_OK ||
+	    session_find(op->api.app->sessions, op->id, op->scope, &x, &op->api.why) != ERR_OK ||
+	    session_send(op->api.app->sessions, x, &op->number, op->iv, &op->api.why) != ERR_OK) {
+		api_abort(r, &op->api);
 		return;
 	}
 	session_hold(x);
 	op->session = x;
-	api_step(r, j, op->heavy, LANE_CPU, 0, seal, sealed);
+	api_step(r, &op->api, op->api.heavy, seal, sealed);
 }
 
 void api_encrypt(void *app, struct http_req *r)
 {
-	struct op *op = api_new(r, sizeof *op);
-	if (op == NULL)
-		return;
-	op->app = app;
-	op->heavy = http_body_heavy(r);
-	op->job.drop = drop;
-	http_take_body(r, &op->body);
-	api_step(r, &op->job, op->heavy, LANE_CPU, 0, parse, parsed);
+	struct op *op = api_begin(app, r, sizeof *op, drop);
+	if (op != NULL)
+		api_step(r, &op->api, op->api.heavy, parse, parsed);
 }

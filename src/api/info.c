@@ -1,3 +1,4 @@
+/* info.c - GET /info: the fixed text whose hash is attested. */
 #include "internal.h"
 
 void api_info(void *ctx, struct http_req *r)

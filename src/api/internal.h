@@ -12,17 +12,34 @@ enum { API_REPLY_MAX = 96 * 1024, API_SESSIONS_LISTED = 1000, API_ID_SHOWN = 16 
 
 /* ---- step.c: parse -> act -> render, each on the loop or on a worker ---- */
 
-/* Zeroed memory for an operation; NULL after telling the client that there is none. */
+/* Zeroed memory; NULL after telling the client that there is none. */
 void *api_new(struct http_req *r, size_t size);
 
-/* Runs `work`, on a worker of `lane` if `away`, else here and now, and then `then`. On failure to hand it over the
- * client is told and the job dropped. */
-void api_step(struct http_req *r, struct http_job *j, bool away, enum loop_lane lane, int64_t timeout_ms,
-	      void (*work)(struct http_job *j), void (*then)(struct http_req *r, struct http_job *j));
-/* Answers with the fault and drops the job. */
-void api_abort(struct http_req *r, struct http_job *j, const struct why *w);
+/* What every operation of more than one step begins with. */
+struct api_op {
+	struct http_job job;
+	struct app *app;
+	struct why why; /* the fault of a step, for the one after it */
+	bool heavy;	/* the body is long: its steps are for workers */
+	struct buf body;
+	struct json *json;
+	struct api_attested *attested; /* what api_attest asks for */
+};
+/* An operation of `size` bytes, zeroed but for its struct api_op, which has taken the body. NULL after telling the
+ * client that there is no memory. drop: gives everything back, at the end by api_op_free. */
+void *api_begin(void *app, struct http_req *r, size_t size, void (*drop)(struct http_job *j));
+void api_op_free(struct api_op *op); /* the memory, too */
 
-/* ---- nsm_call.c: one attestation on LANE_NSM, within the reach's budget ---- */
+/* Any thread. Reads the body as an object of these members; its text is freed. Faults are in op->why. */
+enum err api_parse(struct api_op *op, const struct json_field *f, size_t n) MUST_USE;
+/* Runs `work`, on a worker if `away`, else here and now, and then `then`. When it cannot be handed over, the operation
+ * is aborted. */
+void api_step(struct http_req *r, struct api_op *op, bool away, void (*work)(struct http_job *j),
+	      void (*then)(struct http_req *r, struct http_job *j));
+/* Answers with op->why and drops the operation. */
+void api_abort(struct http_req *r, struct api_op *op);
+
+/* ---- attested.c: one attestation, within the reach's budget ---- */
 struct api_attested {
 	struct app *app;
 	enum http_reach reach;
@@ -33,18 +50,23 @@ struct api_attested {
 };
 /* ERR_RATE or ERR_BUSY (told, with Retry-After). Every admitted call is given back by api_attested_free. */
 enum err api_attested_admit(struct api_attested *a, struct app *app, const struct http_req *r, struct why *w) MUST_USE;
-/* On a worker: asks the NSM for a document over a->claims and a->nonce. */
-enum err api_attested_make(struct api_attested *a, struct why *w) MUST_USE;
+/* A step on LANE_NSM: asks for a document over a->claims and a->nonce. Then `then` finds it in a->doc. */
+void api_attest(struct http_req *r, struct api_op *op, struct api_attested *a,
+		void (*then)(struct http_req *r, struct http_job *j));
 void api_attested_free(struct api_attested *a);
 /* The members that every attested reply has, beginning with `{"attestation_document":`; without the closing brace. */
 void api_attested_put(const struct api_attested *a, bool custom_data, struct buf *out);
+
+/* ---- nonce.c ---- */
 /* `nonce` and `nonce_encoding` as they came (NULL: absent). */
 enum err api_nonce_parse(struct attest_nonce *out, const struct json_value *nonce, const struct json_value *encoding,
 			 struct why *w) MUST_USE;
 
-/* ---- message.c: what /encrypt and /decrypt share ---- */
+/* ---- message.c: what the operations on sessions share ---- */
 /* The text of `scope`, empty if absent. ERR_INVALID unless 1 to SESSION_SCOPE_MAX bytes. */
 enum err api_scope_parse(struct bytes *out, const struct json_value *scope, struct why *w) MUST_USE;
+/* `"session_id":"..."` with the first API_ID_SHOWN characters of a whole id, for lists and confirmations. */
+void api_put_short_id(struct buf *out, struct bytes session_id);
 /* `,"session_id":"...","message_number":N}` */
 void api_message_end(struct buf *out, struct bytes session_id, uint32_t number);
 

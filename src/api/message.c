@@ -1,3 +1,4 @@
+/* message.c - what the operations on sessions share. */
 #include "internal.h"
 
 enum err api_scope_parse(struct bytes *out, const struct json_value *scope, struct why *w)
@@ -13,9 +14,19 @@ enum err api_scope_parse(struct bytes *out, const struct json_value *scope, stru
 	return ERR_OK;
 }
 
+void api_put_short_id(struct buf *out, struct bytes session_id)
+{
+	json_put_key(out, "session_id");
+	buf_put_u8(out, '"');
+	buf_put(out, session_id.p, API_ID_SHOWN);
+	buf_put_str(out, "...\"");
+}
+
 void api_message_end(struct buf *out, struct bytes session_id, uint32_t number)
 {
-	buf_put_str(out, ",\"session_id\":");
+	json_put_key(out, "session_id");
 	json_put_string(out, session_id);
-	buf_printf(out, ",\"message_number\":%u}", number);
+	json_put_key(out, "message_number");
+	json_put_int(out, number);
+	buf_put_str(out, "}");
 }

@@ -1,3 +1,4 @@
+/* metrics.c - GET /metrics, in the text form of Prometheus. */
 #include "internal.h"
 
 static void head(struct buf *b, const char *name, const char *type, const char *help)
@@ -23,9 +24,8 @@ void api_metrics(void *ctx, struct http_req *r)
 {
 	const struct app *app = ctx;
 	struct http_counters c;
-	struct buf b = BUF_INIT(API_REPLY_MAX);
-
 	http_count(app->http, &c);
+	struct buf b = BUF_INIT(API_REPLY_MAX);
 	by_reach(&b, "http_requests_total", "counter", "Requests whose header was complete.", c.requests);
 	head(&b, "http_replies_total", "counter", "Replies by status class.");
 	for (unsigned i = 2; i <= 5; i++)

@@ -1,3 +1,4 @@
+/* openapi.c - GET /openapi.yaml: the API's description. */
 #include "internal.h"
 
 /* The exact bytes of openapi.yaml, put into the binary by the Makefile. */

@@ -1,19 +1,25 @@
-#include <string.h>
-
+/* root.c - GET /: what is served on the caller's listener. */
 #include "internal.h"
 
 void api_root(void *app, struct http_req *r)
 {
 	struct buf b = BUF_INIT(API_REPLY_MAX);
 	(void)app;
-	buf_put_str(&b, "{\"service\":\"attestd\",\"version\":");
+	buf_put_str(&b, "{");
+	json_put_key(&b, "service");
+	json_put_cstr(&b, "attestd");
+	json_put_key(&b, "version");
 	json_put_cstr(&b, ATTESTD_VERSION);
-	buf_put_str(&b, ",\"documentation\":\"/openapi.yaml\",\"endpoints\":[");
+	json_put_key(&b, "documentation");
+	json_put_cstr(&b, "/openapi.yaml");
+	json_put_key(&b, "endpoints");
+	buf_put_str(&b, "[");
 	bool first = true;
 	for (size_t i = 0; i < api_routes_n; i++) {
 		if ((api_routes[i].reach & http_req_reach(r)) == 0)
 			continue;
-		buf_put_str(&b, first ? "{\"method\":" : ",{\"method\":");
+		buf_put_str(&b, first ? "{" : ",{");
+		json_put_key(&b, "method");
 		json_put_cstr(&b, api_routes[i].method);
 		json_put_key(&b, "path");
 		json_put_cstr(&b, api_routes[i].path);

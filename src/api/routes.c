@@ -1,3 +1,4 @@
+/* routes.c - routes.def as a table. */
 #include "internal.h"
 
 #define BODY					  true

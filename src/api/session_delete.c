@@ -1,3 +1,4 @@
+/* session_delete.c - DELETE /sessions/{session_id}: ends a session and wipes its key. */
 #include "internal.h"
 
 void api_session_delete(void *ctx, struct http_req *r)
@@ -9,9 +10,10 @@ void api_session_delete(void *ctx, struct http_req *r)
 		return;
 	}
 	struct buf b = BUF_INIT(API_REPLY_MAX);
-	const struct bytes id = http_param(r);
-	buf_put_str(&b, "{\"session_id\":\"");
-	buf_put(&b, id.p, API_ID_SHOWN);
-	buf_put_str(&b, "...\",\"ended\":true}");
+	buf_put_str(&b, "{");
+	api_put_short_id(&b, http_param(r));
+	json_put_key(&b, "ended");
+	json_put_bool(&b, true);
+	buf_put_str(&b, "}");
 	http_reply(r, 200, &b);
 }

@@ -1,6 +1,7 @@
-#include <stdlib.h>
-
+/* step.c - how an operation begins, goes from step to step, and is given up. */
 #include "internal.h"
+
+#include <stdlib.h>
 
 void *api_new(struct http_req *r, size_t size)
 {
@@ -13,22 +14,47 @@ void *api_new(struct http_req *r, size_t size)
 	return p;
 }
 
-void api_abort(struct http_req *r, struct http_job *j, const struct why *w)
+void *api_begin(void *app, struct http_req *r, size_t size, void (*drop)(struct http_job *j))
 {
-	http_fail(r, w);
-	j->drop(j);
+	struct api_op *op = api_new(r, size);
+	if (op == NULL)
+		return NULL;
+	op->app = app;
+	op->heavy = http_body_heavy(r);
+	op->job.drop = drop;
+	http_take_body(r, &op->body);
+	return op;
 }
 
-void api_step(struct http_req *r, struct http_job *j, bool away, enum loop_lane lane, int64_t timeout_ms,
-	      void (*work)(struct http_job *j), void (*then)(struct http_req *r, struct http_job *j))
+void api_op_free(struct api_op *op)
 {
-	struct why w = {0};
-	j->work = work;
-	j->then = then;
+	json_free(op->json);
+	buf_free(&op->body);
+	free(op);
+}
+
+enum err api_parse(struct api_op *op, const struct json_field *f, size_t n)
+{
+	const enum err e = json_parse(&op->json, buf_bytes(&op->body), &op->why);
+	buf_free(&op->body);
+	return e != ERR_OK ? e : json_fields(json_root(op->json), f, n, &op->why);
+}
+
+void api_step(struct http_req *r, struct api_op *op, bool away, void (*work)(struct http_job *j),
+	      void (*then)(struct http_req *r, struct http_job *j))
+{
+	op->job.work = work;
+	op->job.then = then;
 	if (!away) {
-		work(j);
-		then(r, j);
-	} else if (http_defer(r, lane, j, timeout_ms, &w) != ERR_OK) {
-		api_abort(r, j, &w);
+		work(&op->job);
+		then(r, &op->job);
+	} else if (http_defer(r, LANE_CPU, &op->job, 0, &op->why) != ERR_OK) {
+		api_abort(r, op);
 	}
+}
+
+void api_abort(struct http_req *r, struct api_op *op)
+{
+	http_fail(r, &op->why);
+	op->job.drop(&op->job);
 }

@@ -1,11 +1,11 @@
 /* attest.c - the attester's life, what it says in GET /info, and entropy from the NSM. */
+#include "internal.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "internal.h"
 
 enum { INFO_MAX = 16 * 1024, SEED_SIZE = 256 };
 
@@ -19,10 +19,7 @@ static enum err make_info(struct attest *a, const struct attest_options *o, stru
 	json_put_key(b, "name");
 	json_put_cstr(b, o->info_name);
 	json_put_key(b, "build_info");
-	if (o->info_build[0] == '\0')
-		buf_put_str(b, "null");
-	else
-		json_put_cstr(b, o->info_build);
+	json_put_cstr(b, o->info_build[0] != '\0' ? o->info_build : NULL);
 	buf_put_u8(b, '}');
 	enum err e = buf_check(b, w);
 	return e != ERR_OK ? e : crypto_sha256(a->crypto, buf_bytes(b), a->info_digest, w);
@@ -32,7 +29,7 @@ static enum err make_info(struct attest *a, const struct attest_options *o, stru
  * though, rather than with the first request. */
 static void look_at_metadata(struct attest *a)
 {
-	struct why w;
+	struct why w = {0};
 	bool changed;
 	if (a->metadata_file[0] != '\0' && attest_metadata_refresh(&a->metadata, a->metadata_file, a->crypto,
 								   clock_wall(a->clock), &changed, &w) != ERR_OK)
@@ -43,7 +40,7 @@ enum err attest_new(struct attest **out, const struct attest_options *o, struct 
 		    const struct clock *clock, struct log *log, struct why *w)
 {
 	enum err e;
-	struct attest *a = calloc(1, sizeof(*a));
+	struct attest *a = calloc(1, sizeof *a);
 	if (a == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for the attester");
 	a->nsm = nsm;
@@ -114,11 +111,11 @@ static enum err seed_kernel(struct bytes seed, struct why *w)
 enum err attest_seed(struct nsm *nsm, struct crypto *crypto, struct why *w)
 {
 	uint8_t seed[SEED_SIZE];
-	enum err e = nsm_random(nsm, seed, sizeof(seed), w);
+	enum err e = nsm_random(nsm, seed, sizeof seed, w);
 	if (e == ERR_OK)
-		e = seed_kernel(bytes_of(seed, sizeof(seed)), w);
+		e = seed_kernel(bytes_of(seed, sizeof seed), w);
 	if (e == ERR_OK)
-		e = crypto_seed(crypto, bytes_of(seed, sizeof(seed)), w);
-	mem_wipe(seed, sizeof(seed));
+		e = crypto_seed(crypto, bytes_of(seed, sizeof seed), w);
+	mem_wipe(seed, sizeof seed);
 	return e;
 }

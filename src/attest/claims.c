@@ -1,15 +1,12 @@
 /* claims.c - the JSON object that a document signs. Its order is part of the contract: whoever reads `purpose` first
  * can refuse a document that was made for something else before looking at the rest.
  */
-#include <string.h>
-
-#include "base/encode.h"
 #include "internal.h"
+
+#include <string.h>
 
 /* JSON makes at most six characters of a byte, and less than NSM_USER_DATA_MAX bytes of values are ever rendered. */
 enum { RENDER_MAX = 6 * NSM_USER_DATA_MAX + 2048 };
-
-#define DIGEST_MEMBER ",\"metadata_digest\":\""
 
 static const char *const purposes[ATTEST_PURPOSES] = {
 	[ATTEST_ATTESTATION] = "attestation", [ATTEST_KEY_EXCHANGE] = "key-exchange", [ATTEST_INFO] = "info"};
@@ -60,9 +57,8 @@ static enum err render(const struct attest *a, const char *purpose, const char *
 
 static void put_digest(struct buf *b, const uint8_t digest[SHA256_SIZE])
 {
-	buf_put_str(b, DIGEST_MEMBER);
-	buf_put_hex(b, bytes_of(digest, SHA256_SIZE));
-	buf_put_u8(b, '"');
+	buf_put_str(b, ",\"metadata_digest\":");
+	json_put_hex(b, bytes_of(digest, SHA256_SIZE));
 }
 
 /* The longest claims that there are. */
@@ -84,7 +80,7 @@ enum err attest_claims_fit(const struct attest *a, struct why *w)
 	enum err e = ERR_OK;
 	put_digest(&tail, (const uint8_t[SHA256_SIZE]){0});
 	e = buf_check(&tail, w);
-	for (size_t i = 0; e == ERR_OK && i < sizeof(longest) / sizeof(longest[0]); i++) {
+	for (size_t i = 0; e == ERR_OK && i < sizeof longest / sizeof longest[0]; i++) {
 		buf_reset(&out);
 		e = render(a, longest[i].purpose, "2026-01-30T12:00:00Z", longest[i].own, 4, buf_bytes(&tail), &out, w);
 		if (e == ERR_OK && out.n > NSM_USER_DATA_MAX)
@@ -117,7 +113,7 @@ enum err attest_claims_make(struct attest *a, enum attest_purpose purpose, const
 	char timestamp[CLOCK_TEXT_SIZE];
 	int64_t wall = clock_wall(a->clock);
 	/* That metadata does not fit is no fault. */
-	struct why inner;
+	struct why inner = {0};
 	enum err e = ERR_OK;
 	with_metadata = with_metadata && a->metadata_file[0] != '\0';
 	if (with_metadata)

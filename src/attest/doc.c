@@ -1,18 +1,15 @@
 /* doc.c - asking the NSM for a document, and showing it. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/encode.h"
 #include "internal.h"
 
-/* The PCRs that the dummy knows. */
-static const unsigned dummy_pcrs[] = {0, 1, 2, 3, 4, 8};
-enum { DUMMY_PCRS = sizeof(dummy_pcrs) / sizeof(dummy_pcrs[0]) };
+#include <stdio.h>
+#include <stdlib.h>
 
 static const char dummy_warning[] =
 	"DUMMY ATTESTATION: /dev/nsm is not available. This document is not cryptographically valid and proves nothing; "
 	"for development only.";
+
+/* What the dummy's document is made of. */
+enum { OWN_MAX = NSM_PCRS_MAX * NSM_PCR_SIZE + NSM_MODULE_ID_SIZE + NSM_USER_DATA_MAX + NSM_NONCE_MAX };
 
 struct attest_doc {
 	struct buf cose; /* as the NSM gave it; empty from the dummy */
@@ -63,16 +60,22 @@ static enum err fill_dummy(struct attest *a, struct bytes user_data, struct byte
 			   struct why *w)
 {
 	struct attest_view *v = &d->view;
-	bool locked;
+	struct nsm_description nsm;
+	enum err e = nsm_describe(a->nsm, &nsm, w);
+	if (e != ERR_OK)
+		return e;
 	if (buf_reserve(&d->own, d->own.max) == NULL) /* all at once: what points into it must not move */
 		return buf_check(&d->own, w);
-	for (size_t i = 0; i < DUMMY_PCRS; i++) {
-		v->pcr[dummy_pcrs[i]] = bytes_of(d->own.p + d->own.n, NSM_PCR_SIZE);
-		enum err e = nsm_pcr(a->nsm, dummy_pcrs[i], &d->own, &locked, w);
+	for (unsigned i = 0; i < NSM_PCRS_MAX; i++) {
+		bool locked;
+		if ((nsm.locked_pcrs >> i & 1u) == 0)
+			continue;
+		v->pcr[i] = bytes_of(d->own.p + d->own.n, NSM_PCR_SIZE);
+		e = nsm_pcr(a->nsm, i, &d->own, &locked, w);
 		if (e != ERR_OK)
 			return e;
 	}
-	v->module_id = bytes_str("dummy");
+	v->module_id = keep(&d->own, bytes_str(nsm.module_id));
 	v->digest = bytes_str("SHA384");
 	v->timestamp_ms = clock_wall(a->clock);
 	v->user_data = keep(&d->own, user_data);
@@ -90,11 +93,11 @@ enum err attest_doc_make(struct attest *a, struct bytes user_data, const struct 
 	if (user_data.n > NSM_USER_DATA_MAX || n.n > NSM_NONCE_MAX)
 		return why_set(w, ERR_INTERNAL, "%zu bytes of user data and %zu of nonce are more than can be attested",
 			       user_data.n, n.n);
-	struct attest_doc *d = calloc(1, sizeof(*d));
+	struct attest_doc *d = calloc(1, sizeof *d);
 	if (d == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for an attestation document");
 	d->cose = BUF_INIT(NSM_REPLY_MAX);
-	d->own = BUF_INIT(DUMMY_PCRS * NSM_PCR_SIZE + NSM_USER_DATA_MAX + NSM_NONCE_MAX);
+	d->own = BUF_INIT(OWN_MAX);
 	enum err e = nsm_is_dummy(a->nsm) ? fill_dummy(a, user_data, n, d, w) : fill_signed(a, user_data, n, d, w);
 	if (e != ERR_OK) {
 		attest_doc_free(d);
@@ -137,17 +140,6 @@ bool attest_doc_verified(const struct attest_doc *d)
 	return false;
 }
 
-static void put_base64(struct buf *out, struct bytes x)
-{
-	if (x.p == NULL) {
-		buf_put_str(out, "null");
-		return;
-	}
-	buf_put_u8(out, '"');
-	buf_put_base64(out, x);
-	buf_put_u8(out, '"');
-}
-
 static void put_pcrs(struct buf *out, const struct attest_view *v)
 {
 	buf_put_u8(out, '{');
@@ -155,11 +147,9 @@ static void put_pcrs(struct buf *out, const struct attest_view *v)
 		if (v->pcr[i].p == NULL)
 			continue;
 		char index[4];
-		(void)snprintf(index, sizeof(index), "%u", i);
+		(void)snprintf(index, sizeof index, "%u", i);
 		json_put_key(out, index);
-		buf_put_u8(out, '"');
-		buf_put_hex(out, v->pcr[i]);
-		buf_put_u8(out, '"');
+		json_put_hex(out, v->pcr[i]);
 	}
 	buf_put_u8(out, '}');
 }
@@ -170,7 +160,7 @@ static void put_cabundle(struct buf *out, const struct attest_view *v)
 	for (size_t i = 0; i < v->n_cabundle; i++) {
 		if (i > 0)
 			buf_put_u8(out, ',');
-		put_base64(out, v->cabundle[i]);
+		json_put_base64(out, v->cabundle[i]);
 	}
 	buf_put_u8(out, ']');
 }
@@ -188,18 +178,18 @@ void attest_doc_json(const struct attest_doc *d, struct buf *out)
 	json_put_key(out, "pcrs");
 	put_pcrs(out, v);
 	json_put_key(out, "certificate");
-	put_base64(out, v->certificate);
+	json_put_base64(out, v->certificate);
 	json_put_key(out, "cabundle");
 	put_cabundle(out, v);
 	json_put_key(out, "public_key");
-	put_base64(out, v->public_key);
+	json_put_base64(out, v->public_key);
 	json_put_key(out, "user_data");
-	put_base64(out, v->user_data);
+	json_put_base64(out, v->user_data);
 	json_put_key(out, "nonce");
-	put_base64(out, v->nonce);
+	json_put_base64(out, v->nonce);
 	if (d->cose.n > 0) {
 		json_put_key(out, "document");
-		put_base64(out, buf_bytes(&d->cose));
+		json_put_base64(out, buf_bytes(&d->cose));
 	}
 	if (d->warning != NULL) {
 		json_put_key(out, "_warning");

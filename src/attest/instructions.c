@@ -108,7 +108,9 @@ void attest_instructions(enum attest_purpose p, bool custom_data, struct buf *ou
 		put_attestation(out);
 	if (custom_data)
 		put_custom(out);
-	put_metadata(out);
+	/* A key exchange attests no metadata. */
+	if (p != ATTEST_KEY_EXCHANGE)
+		put_metadata(out);
 	buf_put_u8(out, ']');
 	buf_put_u8(out, '}');
 }

@@ -1,12 +1,14 @@
 /* metadata.c - what the agent says of itself. It is stated, not measured, so all that is checked is that it cannot be
  * taken for a claim of ours, and that it is the same text for whoever reads it.
  */
+#include "internal.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "base/file.h"
 
 const char *const attest_claim_names[] = {"purpose",
 					  "timestamp",
@@ -58,7 +60,7 @@ static enum err put_members(struct attest_metadata *m, const struct json_value *
 	struct bytes key;
 	const struct json_value *v;
 	/* That there is too much of it is no fault. */
-	struct why inner;
+	struct why inner = {0};
 	if (buf_reserve(&m->members, m->members.max) == NULL) /* from here on only the maximum can make it fail */
 		return buf_check(&m->members, w);
 	while (!m->large && json_next(object, &it, &key, &v)) {
@@ -81,7 +83,7 @@ enum err attest_metadata_parse(struct attest_metadata *out, struct bytes text, s
 {
 	struct attest_metadata m = ATTEST_METADATA_INIT;
 	struct json *j = NULL;
-	struct why inner;
+	struct why inner = {0};
 	enum err e;
 	if (text.n > ATTEST_METADATA_MAX) {
 		e = unusable(w, "it is larger than 64 KiB.");
@@ -143,21 +145,14 @@ static enum err unreadable(struct why *w, int e)
 			name != NULL ? name : "an unknown error");
 }
 
-static enum err read_all(int fd, struct buf *text, struct why *w)
+static enum err read_all(int fd, const char *path, struct buf *text, struct why *w)
 {
 	uint8_t *to = buf_reserve(text, text->max);
 	if (to == NULL)
 		return buf_check(text, w);
-	while (text->n < text->max) {
-		ssize_t got = read(fd, to + text->n, text->max - text->n);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return unreadable(w, errno);
-		if (got == 0)
-			break;
-		text->n += (size_t)got;
-	}
+	struct why inner = {0};
+	if (file_read(fd, "the agent metadata file", path, to, text->max, &text->n, &inner) != ERR_OK)
+		return unreadable(w, errno);
 	return ERR_OK;
 }
 
@@ -173,7 +168,7 @@ static enum err read_file(const char *path, struct stat *st, struct buf *text, s
 	else if (!S_ISREG(st->st_mode))
 		e = unusable(w, "it is not a regular file.");
 	else
-		e = read_all(fd, text, w);
+		e = read_all(fd, path, text, w);
 	(void)close(fd);
 	return e;
 }

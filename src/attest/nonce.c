@@ -1,9 +1,10 @@
 /* nonce.c - one reading of a nonce: what an encoding claims for itself is never handed on to the next one, or a string
  * one digit too long would silently be attested as another value than its sender meant.
  */
+#include "attest.h"
+
 #include <string.h>
 
-#include "attest.h"
 #include "base/encode.h"
 
 static const char *const names[] = {
@@ -16,7 +17,7 @@ const char *attest_encoding_name(enum attest_encoding e)
 
 bool attest_encoding_parse(struct bytes name, enum attest_encoding *out)
 {
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
 		if (bytes_is(name, names[i])) {
 			*out = (enum attest_encoding)i;
 			return true;

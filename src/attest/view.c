@@ -3,21 +3,20 @@
  * Nothing here says that a document is genuine. It says that it is one: a COSE_Sign1 whose payload holds each field
  * once, of its type and within its limits, so that what is shown cannot depend on who reads it.
  */
-#include "cborio.h"
 #include "internal.h"
+
+#include "cborio.h"
 
 enum { COSE_TAG = 18, COSE_SIGNATURE_SIZE = 96, COSE_PROTECTED_MAX = 64 };
 
-static void check(struct cborio_reader *r, bool good, const char *text)
-{
-	if (!good)
-		cborio_fail(r, text);
-}
+enum { MODULE_ID, DIGEST, TIMESTAMP, PCRS, CERTIFICATE, CABUNDLE, PUBLIC_KEY, USER_DATA, NONCE, MEMBERS };
+static const char *const names[MEMBERS] = {"module_id", "digest",     "timestamp", "pcrs", "certificate",
+					   "cabundle",	"public_key", "user_data", "nonce"};
 
 static struct bytes sized(struct cborio_reader *r, size_t least, size_t most)
 {
 	struct bytes b = cborio_bytes(r);
-	check(r, b.n >= least && b.n <= most, "a byte string has a size that it cannot have");
+	cborio_check(r, b.n >= least && b.n <= most, "a byte string has a size that it cannot have");
 	return b;
 }
 
@@ -40,7 +39,7 @@ static void read_pcrs(struct cborio_reader *r, struct attest_view *v)
 		}
 		v->pcr[i] = sized(r, NSM_PCR_SIZE, NSM_PCR_SIZE);
 	}
-	check(r, n > 0, "there are no PCRs");
+	cborio_check(r, n > 0, "there are no PCRs");
 }
 
 static void read_cabundle(struct cborio_reader *r, struct attest_view *v)
@@ -52,38 +51,26 @@ static void read_cabundle(struct cborio_reader *r, struct attest_view *v)
 		}
 		v->cabundle[v->n_cabundle++] = sized(r, 1, ATTEST_CERTIFICATE_MAX);
 	}
-	check(r, v->n_cabundle > 0, "the cabundle is empty");
+	cborio_check(r, v->n_cabundle > 0, "the cabundle is empty");
 }
 
 static void read_timestamp(struct cborio_reader *r, struct attest_view *v)
 {
 	uint64_t t = cborio_uint(r);
-	check(r, t >= 1 && t <= INT64_MAX, "the timestamp is out of range");
+	cborio_check(r, t >= 1 && t <= INT64_MAX, "the timestamp is out of range");
 	v->timestamp_ms = t <= INT64_MAX ? (int64_t)t : 0;
 }
 
-static void read_member(struct cborio_reader *r, unsigned *seen, struct attest_view *v)
+static void read_member(struct cborio_reader *r, uint32_t *seen, struct attest_view *v)
 {
-	enum { MODULE_ID, DIGEST, TIMESTAMP, PCRS, CERTIFICATE, CABUNDLE, PUBLIC_KEY, USER_DATA, NONCE, MEMBERS };
-	static const char *const names[MEMBERS] = {"module_id", "digest",     "timestamp", "pcrs", "certificate",
-						   "cabundle",	"public_key", "user_data", "nonce"};
-	struct bytes key = cborio_text(r);
-	unsigned i = 0;
-	while (i < MEMBERS && !bytes_is(key, names[i]))
-		i++;
-	if (i == MEMBERS || (*seen >> i & 1u) != 0) {
-		cborio_fail(r, "a member of the payload is unknown or comes twice");
-		return;
-	}
-	*seen |= 1u << i;
-	switch (i) {
+	switch (cborio_member(r, names, MEMBERS, seen)) {
 	case MODULE_ID:
 		v->module_id = cborio_text(r);
-		check(r, v->module_id.n > 0, "the module_id is empty");
+		cborio_check(r, v->module_id.n > 0, "the module_id is empty");
 		break;
 	case DIGEST:
 		v->digest = cborio_text(r);
-		check(r, bytes_is(v->digest, "SHA384"), "the digest is not SHA384");
+		cborio_check(r, bytes_is(v->digest, "SHA384"), "the digest is not SHA384");
 		break;
 	case TIMESTAMP:
 		read_timestamp(r, v);
@@ -103,8 +90,9 @@ static void read_member(struct cborio_reader *r, unsigned *seen, struct attest_v
 	case USER_DATA:
 		v->user_data = optional(r);
 		break;
-	default:
+	case NONCE:
 		v->nonce = optional(r);
+		break;
 	}
 }
 
@@ -117,17 +105,17 @@ static enum err faulty(struct why *w, const char *part, const struct cborio_read
 static enum err read_cose(struct bytes cose, struct bytes *payload, struct why *w)
 {
 	struct cborio_reader r;
-	struct why unused;
+	struct why unused = {0};
 	cborio_reader_init(&r, cose);
 	if (cborio_peek(&r) == CBORIO_TAG)
-		check(&r, cborio_tag(&r) == COSE_TAG, "the tag is not that of a COSE_Sign1");
+		cborio_check(&r, cborio_tag(&r) == COSE_TAG, "the tag is not that of a COSE_Sign1");
 	uint64_t left = cborio_array(&r);
-	check(&r, left == 4, "a COSE_Sign1 has four parts");
+	cborio_check(&r, left == 4, "a COSE_Sign1 has four parts");
 	(void)cborio_more(&r, &left);
 	(void)sized(&r, 1, COSE_PROTECTED_MAX);
 	(void)cborio_more(&r, &left);
 	uint64_t headers = cborio_map(&r);
-	check(&r, headers == 0 && !cborio_more(&r, &headers), "the unprotected header is not empty");
+	cborio_check(&r, headers == 0 && !cborio_more(&r, &headers), "the unprotected header is not empty");
 	(void)cborio_more(&r, &left);
 	struct bytes got = sized(&r, 1, NSM_REPLY_MAX);
 	(void)cborio_more(&r, &left);
@@ -141,19 +129,18 @@ static enum err read_cose(struct bytes cose, struct bytes *payload, struct why *
 
 enum err attest_view_parse(struct bytes cose, struct attest_view *out, struct why *w)
 {
-	enum { ALL_MEMBERS = (1 << 9) - 1 };
 	struct attest_view v = {.n_cabundle = 0};
 	struct cborio_reader r;
 	struct bytes payload;
-	struct why unused;
-	unsigned seen = 0;
+	struct why unused = {0};
+	uint32_t seen = 0;
 	enum err e = read_cose(cose, &payload, w);
 	if (e != ERR_OK)
 		return e;
 	cborio_reader_init(&r, payload);
 	for (uint64_t left = cborio_map(&r); cborio_more(&r, &left);)
 		read_member(&r, &seen, &v);
-	check(&r, seen == ALL_MEMBERS, "a member is missing");
+	cborio_check(&r, seen == (1u << MEMBERS) - 1, "a member is missing");
 	if (cborio_done(&r, &unused) != ERR_OK)
 		return faulty(w, "payload", &r);
 	*out = v;

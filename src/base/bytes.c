@@ -30,7 +30,6 @@ bool bytes_is(struct bytes a, const char *s)
 bool bytes_is_zero(struct bytes a)
 {
 	uint8_t any = 0;
-
 	for (size_t i = 0; i < a.n; i++)
 		any |= a.p[i];
 	return any == 0;
@@ -62,8 +61,6 @@ void buf_reset(struct buf *b)
 static bool grow(struct buf *b, size_t want)
 {
 	size_t cap = b->cap > b->max / 2 ? b->max : b->cap * 2;
-	uint8_t *p;
-
 	if (cap < BUF_FIRST)
 		cap = BUF_FIRST;
 	if (cap < want)
@@ -72,7 +69,7 @@ static bool grow(struct buf *b, size_t want)
 		cap = b->max;
 	if (cap == SIZE_MAX)
 		return false;
-	p = malloc(cap + 1);
+	uint8_t *p = malloc(cap + 1);
 	if (p == NULL)
 		return false;
 	if (b->n > 0)
@@ -97,11 +94,9 @@ uint8_t *buf_reserve(struct buf *b, size_t more)
 
 void buf_put(struct buf *b, const void *p, size_t n)
 {
-	uint8_t *to;
-
 	if (n == 0)
 		return;
-	to = buf_reserve(b, n);
+	uint8_t *to = buf_reserve(b, n);
 	if (to == NULL)
 		return;
 	memcpy(to, p, n);
@@ -127,10 +122,8 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 {
 	char text[BUF_PRINTF_MAX + 1];
 	va_list ap;
-	int n;
-
 	va_start(ap, fmt);
-	n = vsnprintf(text, sizeof text, fmt, ap);
+	const int n = vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	if (n < 0 || (size_t)n > BUF_PRINTF_MAX)
 		b->failed = true;
@@ -155,7 +148,6 @@ enum err buf_check(const struct buf *b, struct why *w)
 const char *buf_cstr(struct buf *b)
 {
 	uint8_t *end = buf_reserve(b, 0);
-
 	if (end == NULL)
 		return NULL;
 	*end = '\0';

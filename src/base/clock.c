@@ -6,16 +6,14 @@
 static int64_t now_ms(clockid_t id)
 {
 	struct timespec t = {0, 0};
-
 	clock_gettime(id, &t);
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 static int64_t mono_us(void *ctx)
 {
-	struct timespec t = {0, 0};
-
 	(void)ctx;
+	struct timespec t = {0, 0};
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }

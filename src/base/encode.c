@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "utf8.h"
+#include "base/utf8.h"
 
 /* The tables are built by the compiler, so that there is nothing to initialise and they live in read-only pages. */
 #define BAD UINT32_C(0x80000000)
@@ -45,14 +45,12 @@ void hex_encode(struct bytes in, char *out)
 
 bool hex_decode(struct bytes in, uint8_t *out, size_t *n)
 {
-	uint8_t bad = 0;
-
 	*n = 0;
 	if (in.n % 2 != 0)
 		return false;
+	uint8_t bad = 0;
 	for (size_t i = 0; i < in.n / 2; i++) {
-		uint8_t high = nibbles[in.p[2 * i]], low = nibbles[in.p[2 * i + 1]];
-
+		const uint8_t high = nibbles[in.p[2 * i]], low = nibbles[in.p[2 * i + 1]];
 		bad |= high | low;
 		out[i] = (uint8_t)(high << 4 | low);
 	}
@@ -75,8 +73,7 @@ static size_t encode_groups(struct bytes in, const char digits[65], char **out)
 	size_t n = in.n;
 
 	for (; n >= 3; n -= 3, p += 3, to += 4) {
-		uint32_t v = load24(p);
-
+		const uint32_t v = load24(p);
 		to[0] = digits[v >> 18];
 		to[1] = digits[v >> 12 & 63];
 		to[2] = digits[v >> 6 & 63];
@@ -155,8 +152,7 @@ bool base64_decode(struct bytes in, uint8_t *out, size_t *n)
 	if (in.n % 4 != 0)
 		return false;
 	for (size_t quads = in.n / 4 - 1; quads > 0; quads--, p += 4, out += 3) {
-		uint32_t v = quad(p);
-
+		const uint32_t v = quad(p);
 		bad |= v;
 		out[0] = (uint8_t)(v >> 16);
 		out[1] = (uint8_t)(v >> 8);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "utf8.h"
+#include "base/utf8.h"
 
 static const struct {
 	unsigned status;
@@ -82,7 +82,6 @@ static PRINTF_LIKE(5, 0) void fill(struct why *w, enum err e, bool tell, const c
 enum err why_set(struct why *w, enum err e, const char *fmt, ...)
 {
 	va_list ap;
-
 	va_start(ap, fmt);
 	fill(w, e, false, NULL, fmt, ap);
 	va_end(ap);
@@ -92,7 +91,6 @@ enum err why_set(struct why *w, enum err e, const char *fmt, ...)
 enum err why_tell(struct why *w, enum err e, const char *field, const char *fmt, ...)
 {
 	va_list ap;
-
 	va_start(ap, fmt);
 	fill(w, e, true, field, fmt, ap);
 	va_end(ap);

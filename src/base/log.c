@@ -2,13 +2,17 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "utf8.h"
+#include "base/utf8.h"
 
 enum {
 	LOG_BUFFER = 64 * 1024,
@@ -19,6 +23,7 @@ enum {
 
 struct log {
 	int fd;
+	enum { FD_FILE, FD_SOCKET, FD_OTHER } kind;
 	enum log_level level;
 	enum log_format format;
 	struct clock clock;
@@ -43,7 +48,10 @@ enum err log_new(struct log **out, int fd, enum log_level level, enum log_format
 
 	if (l == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for the log");
+	struct stat st;
+	const bool known = fstat(fd, &st) == 0;
 	l->fd = fd;
+	l->kind = known && S_ISREG(st.st_mode) ? FD_FILE : known && S_ISSOCK(st.st_mode) ? FD_SOCKET : FD_OTHER;
 	l->level = level;
 	l->format = format;
 	l->clock = *clock;
@@ -55,20 +63,34 @@ enum err log_new(struct log **out, int fd, enum log_level level, enum log_format
 
 void log_free(struct log *l)
 {
-	if (l == NULL)
-		return;
 	log_flush(l);
 	free(l);
+}
+
+/* The descriptor is shared with whoever started us, so it cannot be made non-blocking; and a reader that has stopped
+ * reading must not stop the server. A pipe that is ready takes PIPE_BUF bytes without blocking (pipe(7)). */
+static ssize_t write_now(const struct log *l, const char *p, size_t n)
+{
+	if (l->kind == FD_FILE)
+		return write(l->fd, p, n);
+	if (l->kind == FD_SOCKET)
+		return send(l->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	struct pollfd ready = {.fd = l->fd, .events = POLLOUT};
+	if (poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return write(l->fd, p, n < PIPE_BUF ? n : PIPE_BUF);
 }
 
 /* What cannot be written now stays, so that a line is never torn; when the buffer is full, new lines are dropped. */
 void log_flush(struct log *l)
 {
+	if (l == NULL)
+		return;
 	size_t done = 0;
-
 	while (done < l->n) {
-		ssize_t got = write(l->fd, l->b + done, l->n - done);
-
+		const ssize_t got = write_now(l, l->b + done, l->n - done);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
@@ -104,10 +126,8 @@ static PRINTF_LIKE(2, 3) void put_printf(struct line *to, const char *fmt, ...)
 {
 	char text[64];
 	va_list ap;
-	int n;
-
 	va_start(ap, fmt);
-	n = vsnprintf(text, sizeof text, fmt, ap);
+	const int n = vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	if (n > 0 && (size_t)n < sizeof text)
 		put(to, text, (size_t)n);
@@ -195,8 +215,7 @@ static void put_line(struct log *l, enum log_level level, const char *event, con
 		put_value(&line, LOG_TEXT, bytes_str(event));
 	}
 	for (size_t i = 0; i < n; i++) {
-		size_t before = line.n;
-
+		const size_t before = line.n;
 		put_field(&line, l->format, &f[i]);
 		if (line.full) {
 			line.n = before;
@@ -224,8 +243,7 @@ void log_fields(struct log *l, enum log_level level, const char *event, const st
 	if (!log_wants(l, level))
 		return;
 	if (l->dropped > 0 && has_room(l)) {
-		struct log_field count = LOG_I("lines", l->dropped);
-
+		const struct log_field count = LOG_I("lines", l->dropped);
 		put_line(l, LOG_WARN, "log_lines_dropped", &count, 1);
 		l->dropped = 0;
 	}

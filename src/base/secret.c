@@ -22,12 +22,7 @@ struct bytes secret_view(const struct secret *s)
 	return bytes_of(s->b, s->n);
 }
 
-bool secret_equal(const struct secret *a, const struct secret *b)
-{
-	return secret_equal_bytes(secret_view(a), secret_view(b));
-}
-
-bool secret_equal_bytes(struct bytes a, struct bytes b)
+bool secret_equal(struct bytes a, struct bytes b)
 {
 	uint8_t differ = 0;
 

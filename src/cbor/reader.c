@@ -181,7 +181,6 @@ static struct item look(struct cborio_reader *r)
 
 static const char *const expected[] = {
 	[CBORIO_UINT] = "an unsigned integer was expected",
-	[CBORIO_NEGINT] = "an integer was expected",
 	[CBORIO_BYTES] = "a byte string was expected",
 	[CBORIO_TEXT] = "a text string was expected",
 	[CBORIO_ARRAY] = "an array was expected",
@@ -234,22 +233,6 @@ uint64_t cborio_uint(struct cborio_reader *r)
 {
 	struct item it;
 	return take(r, CBORIO_UINT, &it) ? it.value : 0;
-}
-
-int64_t cborio_int(struct cborio_reader *r)
-{
-	struct item it = look(r);
-	if (it.kind != CBORIO_UINT && it.kind != CBORIO_NEGINT) {
-		refuse(r, &it, CBORIO_NEGINT);
-		return 0;
-	}
-	if (it.value > INT64_MAX) {
-		cborio_fail(r, "an integer is out of range");
-		return 0;
-	}
-	if (!advance(r, &it))
-		return 0;
-	return it.kind == CBORIO_UINT ? (int64_t)it.value : -1 - (int64_t)it.value;
 }
 
 struct bytes cborio_bytes(struct cborio_reader *r)
@@ -340,36 +323,6 @@ bool cborio_more(struct cborio_reader *r, uint64_t *left)
 	return false;
 }
 
-void cborio_skip(struct cborio_reader *r)
-{
-	struct item it = look(r);
-	uint64_t left;
-	switch (it.kind) {
-	case CBORIO_ARRAY: /* the recursion ends at CBORIO_DEPTH_MAX */
-		for (left = cborio_array(r); cborio_more(r, &left);)
-			cborio_skip(r);
-		break;
-	case CBORIO_MAP:
-		for (left = cborio_map(r); cborio_more(r, &left);) {
-			cborio_skip(r);
-			cborio_skip(r);
-		}
-		break;
-	case CBORIO_TEXT:
-		(void)cborio_text(r);
-		break;
-	case CBORIO_TAG:
-		cborio_fail(r, "a tag is not accepted here");
-		break;
-	case CBORIO_END:
-		cborio_fail(r, it.size == 0 ? "the input ends where an item was expected"
-					    : "a break stands where an item was expected");
-		break;
-	default:
-		(void)advance(r, &it);
-	}
-}
-
 void cborio_fail(struct cborio_reader *r, const char *text)
 {
 	if (r->err != ERR_OK)
@@ -377,6 +330,27 @@ void cborio_fail(struct cborio_reader *r, const char *text)
 	r->err = ERR_MALFORMED;
 	r->err_pos = r->pos;
 	r->err_text = text;
+}
+
+void cborio_check(struct cborio_reader *r, bool good, const char *text)
+{
+	if (!good)
+		cborio_fail(r, text);
+}
+
+int cborio_member(struct cborio_reader *r, const char *const *names, unsigned n, uint32_t *seen)
+{
+	struct bytes key = cborio_text(r);
+	for (unsigned i = 0; i < n; i++) {
+		if (!bytes_is(key, names[i]))
+			continue;
+		if ((*seen >> i & 1u) != 0)
+			break;
+		*seen |= UINT32_C(1) << i;
+		return (int)i;
+	}
+	cborio_fail(r, "a member is unknown or comes twice");
+	return -1;
 }
 
 enum err cborio_done(struct cborio_reader *r, struct why *w)

@@ -7,20 +7,12 @@
 static void put_head(struct buf *b, uint64_t v, size_t (*encode)(uint64_t, unsigned char *, size_t))
 {
 	uint8_t head[9];
-	buf_put(b, head, encode(v, head, sizeof(head)));
+	buf_put(b, head, encode(v, head, sizeof head));
 }
 
 void cborio_put_uint(struct buf *b, uint64_t v)
 {
 	put_head(b, v, cbor_encode_uint);
-}
-
-void cborio_put_int(struct buf *b, int64_t v)
-{
-	if (v < 0)
-		put_head(b, (uint64_t)(-1 - v), cbor_encode_negint);
-	else
-		cborio_put_uint(b, (uint64_t)v);
 }
 
 void cborio_put_bytes(struct buf *b, struct bytes x)
@@ -51,11 +43,11 @@ void cborio_put_map(struct buf *b, uint64_t pairs)
 void cborio_put_null(struct buf *b)
 {
 	uint8_t head[1];
-	buf_put(b, head, cbor_encode_null(head, sizeof(head)));
+	buf_put(b, head, cbor_encode_null(head, sizeof head));
 }
 
 void cborio_put_bool(struct buf *b, bool v)
 {
 	uint8_t head[1];
-	buf_put(b, head, cbor_encode_bool(v, head, sizeof(head)));
+	buf_put(b, head, cbor_encode_bool(v, head, sizeof head));
 }

@@ -1,6 +1,7 @@
-#include <stdio.h>
-
+/* fail.c - what a command says when it fails, and its exit status. */
 #include "cmd.h"
+
+#include <stdio.h>
 
 int cmd_fail(const struct why *w)
 {

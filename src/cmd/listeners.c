@@ -1,7 +1,10 @@
+/* listeners.c - the addresses that the keys name, judged before anything is opened, then opened. */
 #include "listeners.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static enum err check_local(const struct net_addr *a, const char *text, struct why *w)
 {
@@ -14,15 +17,43 @@ static enum err check_local(const struct net_addr *a, const char *text, struct w
 		text);
 }
 
+/* A socket that we make is 0660; systemd makes them 0666 unless told otherwise, and that would be the whole API for
+ * everybody on the machine. */
+static enum err check_mode(const struct net_addr *a, const char *text, struct why *w)
+{
+	struct stat st;
+	if (a->kind != NET_UNIX)
+		return ERR_OK;
+	if (lstat(((const struct sockaddr_un *)&a->sa)->sun_path, &st) != 0)
+		return why_set(w, ERR_ENVIRONMENT, "the socket %s cannot be examined: %s", text, strerror(errno));
+	if ((st.st_mode & S_IRWXO) != 0)
+		return why_set(w, ERR_CONFIG,
+			       "the socket %s that the service manager gave is open to every user (mode %04o): set "
+			       "SocketMode=0660 in the socket unit",
+			       text, (unsigned)(st.st_mode & 07777));
+	return ERR_OK;
+}
+
+/* The address that a key names. */
+static enum err read_key(struct net_addr *out, const char *key, enum http_reach reach, const char *text, struct why *w)
+{
+	const enum err e = net_parse(out, text, w);
+	if (e != ERR_OK)
+		return why_set(w, e, "%s = %.128s: %s", key, text, w->text);
+	return reach == HTTP_LOCAL ? check_local(out, text, w) : ERR_OK;
+}
+
+/* A key's address counts, and must be right, also where a socket of the service manager's takes its place. */
 static enum err plan(struct listeners *l, const char *key, enum http_reach reach, const char *text,
 		     const struct net_activated *given, size_t n_given, struct why *w)
 {
 	struct net_addr addr;
 	bool inherited = false;
 	int fd = -1;
-	enum err e = ERR_OK;
-	char from[NET_TEXT_MAX];
+	enum err e = text[0] != '\0' ? read_key(&addr, key, reach, text, w) : ERR_OK;
 
+	if (e != ERR_OK)
+		return e;
 	for (size_t i = 0; i < n_given; i++) {
 		if (strcmp(given[i].name, key) != 0)
 			continue;
@@ -33,17 +64,15 @@ static enum err plan(struct listeners *l, const char *key, enum http_reach reach
 	}
 	if (!inherited && text[0] == '\0')
 		return ERR_OK;
-	e = inherited ? net_bound(&addr, fd, w) : net_parse(&addr, text, w);
-	if (e != ERR_OK) {
-		const struct why was = *w;
-		return inherited ? e : why_set(w, e, "%s = %.128s: %s", key, text, was.text);
-	}
 	if (inherited) {
+		char from[NET_TEXT_MAX];
+		if ((e = net_bound(&addr, fd, w)) != ERR_OK)
+			return e;
 		net_text(&addr, "http", from);
-		text = from;
+		if (reach == HTTP_LOCAL &&
+		    ((e = check_local(&addr, from, w)) != ERR_OK || (e = check_mode(&addr, from, w)) != ERR_OK))
+			return e;
 	}
-	if (reach == HTTP_LOCAL && (e = check_local(&addr, text, w)) != ERR_OK)
-		return e;
 	l->at[l->n].key = key;
 	l->at[l->n].reach = reach;
 	l->at[l->n].fd = fd;
@@ -53,11 +82,29 @@ static enum err plan(struct listeners *l, const char *key, enum http_reach reach
 	return ERR_OK;
 }
 
+static enum err plan_all(struct listeners *l, const struct config *c, const struct net_activated *given, size_t n,
+			 struct why *w)
+{
+	enum err e;
+	if ((e = plan(l, "listen", HTTP_LOCAL, c->listen, given, n, w)) != ERR_OK ||
+	    (e = plan(l, "public_listen", HTTP_PUBLIC, c->public_listen, given, n, w)) != ERR_OK)
+		return e;
+	if (l->n == 0)
+		return why_set(w, ERR_CONFIG, "nothing to listen on: set listen or public_listen");
+	return ERR_OK;
+}
+
+enum err listeners_check(const struct config *c, struct why *w)
+{
+	struct listeners l = {0};
+	return plan_all(&l, c, NULL, 0, w);
+}
+
 enum err listeners_plan(struct listeners *l, const struct config *c, struct why *w)
 {
 	struct net_activated given[NET_ACTIVATION_MAX];
 	size_t n = 0;
-	enum err e = net_activation(given, &n, w);
+	const enum err e = net_activation(given, &n, w);
 	if (e != ERR_OK)
 		return e;
 	for (size_t i = 0; i < n; i++)
@@ -67,13 +114,7 @@ enum err listeners_plan(struct listeners *l, const struct config *c, struct why 
 				"the service manager gave a socket named %s: FileDescriptorName= must be listen or "
 				"public_listen",
 				given[i].name);
-	if ((e = plan(l, "listen", HTTP_LOCAL, c->listen, given, n, w)) != ERR_OK)
-		return e;
-	if ((e = plan(l, "public_listen", HTTP_PUBLIC, c->public_listen, given, n, w)) != ERR_OK)
-		return e;
-	if (l->n == 0)
-		return why_set(w, ERR_CONFIG, "nothing to listen on: set listen or public_listen");
-	return ERR_OK;
+	return plan_all(l, c, given, n, w);
 }
 
 enum err listeners_open(struct listeners *l, struct http_server *http, struct why *w)
@@ -82,9 +123,8 @@ enum err listeners_open(struct listeners *l, struct http_server *http, struct wh
 		enum err e;
 		if (!l->at[i].inherited && (e = net_listen(&l->at[i].fd, &l->at[i].addr, w)) != ERR_OK)
 			return e;
-		/* On Unix sockets and vsock a client makes its Host up, and public routes hold nothing for a page to
-		 * steal. */
-		const bool any_host = l->at[i].reach == HTTP_PUBLIC || l->at[i].addr.kind != NET_TCP;
+		/* On Unix sockets and vsock a client makes its Host up; a page in a browser reaches neither. */
+		const bool any_host = l->at[i].addr.kind != NET_TCP;
 		if ((e = http_listen(http, l->at[i].fd, l->at[i].reach, any_host, w)) != ERR_OK ||
 		    (e = net_bound(&l->at[i].addr, l->at[i].fd, w)) != ERR_OK)
 			return e;

@@ -1,4 +1,4 @@
-/* listeners.h - which listener has which reach, and where its socket comes from. Private to serve.
+/* listeners.h - which listener has which reach, and where its socket comes from. Private to src/cmd.
  *
  * Reach belongs to the config key: `listen` is local and takes loopback TCP or a Unix socket and nothing else, whoever
  * opened the socket; `public_listen` is public whatever its address.
@@ -23,6 +23,9 @@ struct listeners {
 	} at[LISTENERS_MAX];
 };
 
+/* Judges what the keys say, without opening anything: all that can be known of it beforehand. ERR_CONFIG says what is
+ * wrong. */
+enum err listeners_check(const struct config *c, struct why *w) MUST_USE;
 /* Judges the addresses and takes over the service manager's sockets. ERR_CONFIG says what is wrong. */
 enum err listeners_plan(struct listeners *l, const struct config *c, struct why *w) MUST_USE;
 /* Opens what was not inherited and hands all to the server. */

@@ -1,7 +1,7 @@
 /* serve.c - the composition root: every part is made here, in order, and handed what it needs. */
+#include "cmd.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +10,12 @@
 #include <unistd.h>
 
 #include "api.h"
-#include "cmd.h"
+#include "base/file.h"
 #include "listeners.h"
 #include "net.h"
+#include "options.h"
 
-enum { SWEEP_MS = 1000, SWEEP_AGAIN_MS = 20, SWEEP_SLICE = 256, SPARE_DESCRIPTORS = 64, BOOT_ID_MAX = 64 };
+enum { SWEEP_MS = 1000, SWEEP_AGAIN_MS = 20, SWEEP_SLICE = 256, SPARE_DESCRIPTORS = 64 };
 
 static const char usage[] =
 	"usage: attestd serve [--config FILE] [--listen ADDRESS] [--db FILE] [--nsm BACKEND] [--set KEY=VALUE]...\n"
@@ -35,6 +36,7 @@ struct server {
 	struct config *config;
 	struct clock clock;
 	struct log *log;
+	struct store *store;
 	struct session_kek kek;
 	struct listeners listeners;
 	struct loop_timer sweep, watchdog;
@@ -75,19 +77,16 @@ static enum err harden(const struct config *c, struct why *w)
 	return ERR_OK;
 }
 
-static enum err read_boot_id(const char *path, char out[BOOT_ID_MAX], struct why *w)
+static enum err read_boot_id(const char *path, char out[SESSION_BOOT_ID_MAX], struct why *w)
 {
-	const int fd = open(path, O_RDONLY | O_CLOEXEC);
-	const ssize_t n = fd >= 0 ? read(fd, out, BOOT_ID_MAX - 1) : -1;
-	const int error = errno;
-	if (fd >= 0)
-		close(fd);
-	if (n < 0)
-		return why_set(w, ERR_ENVIRONMENT, "cannot read the boot id from %s: %s", path, strerror(error));
+	size_t n = 0;
+	const enum err e = file_load("the boot id", path, (uint8_t *)out, SESSION_BOOT_ID_MAX - 1, &n, w);
+	if (e != ERR_OK)
+		return e;
 	out[n] = '\0';
 	out[strcspn(out, "\n")] = '\0';
 	/* A part of a longer text would make boots look alike that are not. */
-	if (out[0] == '\0' || n == BOOT_ID_MAX - 1)
+	if (out[0] == '\0' || n == SESSION_BOOT_ID_MAX - 1)
 		return why_set(w, ERR_ENVIRONMENT, "%s holds no boot id", path);
 	return ERR_OK;
 }
@@ -96,15 +95,22 @@ static enum err read_boot_id(const char *path, char out[BOOT_ID_MAX], struct why
 
 static bool store_is_dirty(void *ctx)
 {
-	const struct app *app = ctx;
-	return store_dirty(app->store);
+	const struct server *s = ctx;
+	return store_dirty(s->store);
 }
 
 static enum err commit_turn(void *ctx, struct why *w)
 {
-	struct app *app = ctx;
-	const enum err e = store_commit(app->store, w);
-	session_turn_end(app->sessions, e == ERR_OK);
+	struct server *s = ctx;
+	const enum err e = store_commit(s->store, w);
+	session_turn_end(s->app.sessions, e == ERR_OK);
+	if (store_dirty(s->store)) {
+		/* Neither committed nor rolled back: nothing that this process says of its sessions can be relied on.
+		 * The next one begins with what was committed. */
+		log_why(s->log, LOG_ERROR, "rollback", w);
+		log_flush(s->log);
+		_exit(CMD_ENVIRONMENT);
+	}
 	return e;
 }
 
@@ -175,18 +181,22 @@ static enum err open_nsm(struct server *s, struct why *w)
 	return ERR_OK;
 }
 
-/* Memory-backed where systemd gives one; beside the database otherwise. */
-static enum err runtime_dir(const struct config *c, struct buf *out, struct why *w)
+/* Where a generated key may be kept: memory-backed where systemd gives a directory. Beside the database it seals
+ * nothing from whoever reads the disk: fit for development, not for an enclave, where the answer then is none. */
+static enum err runtime_dir(const struct server *s, struct buf *out, bool *beside_db, struct why *w)
 {
+	const struct config *c = s->config;
 	const char *env = getenv("RUNTIME_DIRECTORY");
 	const char *slash = strrchr(c->db, '/');
 	if (c->runtime_dir[0] != '\0')
 		buf_put_str(out, c->runtime_dir);
 	else if (env != NULL && env[0] != '\0')
 		buf_put(out, env, strcspn(env, ":"));
-	else if (slash == NULL)
+	else if (!nsm_is_device(s->app.nsm))
+		*beside_db = true;
+	if (*beside_db && slash == NULL)
 		buf_put_str(out, ".");
-	else
+	else if (*beside_db)
 		buf_put(out, c->db, slash > c->db ? (size_t)(slash - c->db) : 1);
 	(void)buf_cstr(out);
 	return buf_check(out, w);
@@ -196,17 +206,24 @@ static enum err open_sessions(struct server *s, struct why *w)
 {
 	const struct config *c = s->config;
 	struct app *app = &s->app;
-	char boot_id[BOOT_ID_MAX];
+	char boot_id[SESSION_BOOT_ID_MAX];
 	struct buf dir = BUF_INIT(4096);
+	bool beside_db = false;
 	enum err e;
 
-	if ((e = read_boot_id(c->boot_id_file, boot_id, w)) != ERR_OK || (e = runtime_dir(c, &dir, w)) != ERR_OK ||
-	    (e = store_open(&app->store, c->db, c->durability == CONFIG_DURABILITY_POWER, w)) != ERR_OK ||
+	if ((e = read_boot_id(c->boot_id_file, boot_id, w)) != ERR_OK ||
+	    (e = runtime_dir(s, &dir, &beside_db, w)) != ERR_OK ||
+	    (e = store_open(&s->store, c->db, c->durability == CONFIG_DURABILITY_POWER, w)) != ERR_OK ||
 	    (e = session_kek_open(&s->kek, c->kek_file, getenv("CREDENTIALS_DIRECTORY"), (const char *)dir.p,
 				  &app->random, w)) != ERR_OK)
 		goto out;
+	if (s->kek.generated && beside_db)
+		log_event(s->log, LOG_WARN, "kek",
+			  LOG_S("text",
+				"the generated key lies beside the database and protects it from nobody who reads "
+				"the disk; set runtime_dir or kek_file"));
 	const struct session_env env = {
-		.store = app->store,
+		.store = s->store,
 		.crypto = app->crypto,
 		.random = app->random,
 		.clock = &s->clock,
@@ -228,7 +245,6 @@ static enum err open_parts(struct server *s, struct why *w)
 
 	app->config = c;
 	app->clock = &s->clock;
-	app->log = s->log;
 	if ((e = crypto_new(&app->crypto, w)) != ERR_OK)
 		return e;
 	app->random = crypto_random(app->crypto);
@@ -265,19 +281,22 @@ static enum err open_parts(struct server *s, struct why *w)
 		.body_ms = c->body_timeout * 1000,
 		.reply_ms = c->reply_timeout * 1000,
 	};
-	const struct http_store store = {app, store_is_dirty, commit_turn};
+	const struct http_store store = {s, store_is_dirty, commit_turn};
 	return http_new(&app->http, app->loop, s->log, &options, api_routes, api_routes_n, &store, app, w);
 }
 
 static void close_parts(struct server *s)
 {
 	struct app *app = &s->app;
+	/* What workers still hold refers to everything below. */
+	if (app->loop != NULL)
+		loop_end_jobs(app->loop);
 	http_free(app->http);
 	loop_free(app->loop);
 	attest_free(app->attest);
 	sessions_close(app->sessions);
 	session_kek_close(&s->kek);
-	store_close(app->store);
+	store_close(s->store);
 	nsm_close(app->nsm);
 	crypto_free(app->crypto);
 	log_free(s->log);
@@ -318,75 +337,14 @@ static enum err run(struct server *s, struct why *w)
 		log_event(s->log, LOG_WARN, "stopping",
 			  LOG_S("text", "an NSM call is still under way and is left behind"));
 		log_flush(s->log);
-		store_close(app->store);
+		store_close(s->store);
 		_exit(CMD_OK);
 	}
 	log_event(s->log, LOG_INFO, "stopped", LOG_I("sessions", sessions_count(app->sessions)));
 	return ERR_OK;
 }
 
-/* ---- options ---- */
-
-struct options {
-	const char *file;
-	struct config_set *sets; /* room for argc */
-	size_t n_sets;
-	bool help;
-};
-
-static bool read_options(struct options *o, int argc, char **argv)
-{
-	static const struct option longs[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"listen", required_argument, NULL, 'l'},
-		{"db", required_argument, NULL, 'd'},
-		{"nsm", required_argument, NULL, 'n'},
-		{"set", required_argument, NULL, 's'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	int opt;
-	optind = 0;
-	while ((opt = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-		struct config_set *set = &o->sets[o->n_sets];
-		char *eq;
-		switch (opt) {
-		case 'c':
-			o->file = optarg;
-			break;
-		case 'l':
-			*set = (struct config_set){"--listen", "listen", optarg};
-			o->n_sets++;
-			break;
-		case 'd':
-			*set = (struct config_set){"--db", "db", optarg};
-			o->n_sets++;
-			break;
-		case 'n':
-			*set = (struct config_set){"--nsm", "nsm", optarg};
-			o->n_sets++;
-			break;
-		case 's':
-			eq = strchr(optarg, '=');
-			if (eq == NULL || eq == optarg) {
-				fprintf(stderr, "attestd serve: --set needs KEY=VALUE\n");
-				return false;
-			}
-			*eq = '\0';
-			*set = (struct config_set){"--set", optarg, eq + 1};
-			o->n_sets++;
-			break;
-		case 'h':
-			o->help = true;
-			break;
-		default:
-			return false;
-		}
-	}
-	if (optind < argc)
-		fprintf(stderr, "attestd serve: unexpected argument `%s`\n", argv[optind]);
-	return optind == argc;
-}
+/* ---- the command ---- */
 
 static int print_help(void)
 {
@@ -398,42 +356,40 @@ static int print_help(void)
 	return cmd_printed();
 }
 
-int cmd_serve(int argc, char **argv)
+static int serve(const struct options *o)
 {
 	struct server *s = calloc(1, sizeof *s);
-	struct options o = {.sets = calloc((size_t)argc + 1, sizeof *o.sets)};
 	struct why w = {0};
 	int status = CMD_OK;
 
-	if (s == NULL || o.sets == NULL) {
-		fprintf(stderr, "attestd: out of memory\n");
-		status = CMD_ENVIRONMENT;
-		goto out;
-	}
-	if (!read_options(&o, argc, argv)) {
-		fprintf(stderr, "see attestd serve --help\n");
-		status = CMD_USAGE;
-		goto out;
-	}
-	if (o.help) {
-		status = print_help();
-		goto out;
-	}
+	if (s == NULL)
+		return cmd_fail(&(struct why){.err = ERR_MEMORY});
 	json_init();
 	s->clock = clock_system();
-	const char *file = o.file != NULL ? o.file : getenv("ATTESTD_CONFIG");
-	if (config_load(&s->config, file != NULL && file[0] != '\0' ? file : NULL, environ, o.sets, o.n_sets, &w) !=
-		    ERR_OK ||
+	if (options_load(o, &s->config, &w) != ERR_OK ||
 	    log_new(&s->log, STDERR_FILENO, (enum log_level)s->config->log_level,
 		    (enum log_format)s->config->log_format, &s->clock, &w) != ERR_OK ||
 	    run(s, &w) != ERR_OK) {
-		if (s->log != NULL)
-			log_flush(s->log);
+		log_flush(s->log);
 		status = cmd_fail(&w);
 	}
 	close_parts(s);
-out:
-	free(o.sets);
 	free(s);
+	return status;
+}
+
+int cmd_serve(int argc, char **argv)
+{
+	static const struct option_flag flags[] = {
+		{"--listen", "listen", NULL}, {"--db", "db", NULL}, {"--nsm", "nsm", NULL}};
+	struct options o;
+	int status = options_read(&o, flags, sizeof flags / sizeof flags[0], argc, argv);
+	if (status == CMD_OK && o.help)
+		status = print_help();
+	else if (status == CMD_OK && o.n_args > 0)
+		status = options_fault(argv[0], "unexpected argument `%s`", o.args[0]);
+	else if (status == CMD_OK)
+		status = serve(&o);
+	options_free(&o);
 	return status;
 }

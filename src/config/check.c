@@ -1,9 +1,11 @@
+/* check.c - what must hold between keys. */
 #include "keys.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-/* What the 512 bytes of attested claims leave for the two names when every other claim is at its longest. */
+/* What the 512 bytes of attested claims leave for the two names when every other claim is at its longest. src/attest
+ * measures the claims themselves; this only says it earlier and of the keys. */
 enum { NAMES_JSON_MAX = 83 };
 
 /* `part` is the public listener's share of `whole`; what is left over only local callers can use, so there must be
@@ -16,7 +18,7 @@ static enum err check_share(struct config *c, const struct source from[KEY_COUNT
 
 	if (have < most)
 		return ERR_OK;
-	if (from[part].name)
+	if (from[part].name != NULL)
 		return config_fault(w, &from[part],
 				    "%s (%" PRId64 ") must be less than %s (%" PRId64
 				    "): the rest is kept for local callers",
@@ -29,10 +31,8 @@ static enum err check_share(struct config *c, const struct source from[KEY_COUNT
 static size_t json_length(const char *s)
 {
 	size_t n = 0;
-
-	for (; *s; s++) {
-		uint8_t b = (uint8_t)*s;
-
+	for (; *s != '\0'; s++) {
+		const uint8_t b = (uint8_t)*s;
 		if (b == '"' || b == '\\')
 			n += 2;
 		else if (b < 0x80)
@@ -47,15 +47,14 @@ static size_t json_length(const char *s)
 
 static enum err check_names(const struct config *c, const struct source from[KEY_COUNT], struct why *w)
 {
-	size_t n = json_length(c->agent) + json_length(c->guardrail);
-
 	if (*c->agent == '\0')
 		return config_fault(w, &from[KEY_agent], "agent must not be empty");
 	if (*c->guardrail == '\0')
 		return config_fault(w, &from[KEY_guardrail], "guardrail must not be empty");
+	const size_t n = json_length(c->agent) + json_length(c->guardrail);
 	if (n > NAMES_JSON_MAX)
 		return config_fault(
-			w, from[KEY_guardrail].name ? &from[KEY_guardrail] : &from[KEY_agent],
+			w, from[KEY_guardrail].name != NULL ? &from[KEY_guardrail] : &from[KEY_agent],
 			"agent and guardrail together take %zu bytes as ASCII JSON, and at most %d fit into "
 			"the attested claims",
 			n, (int)NAMES_JSON_MAX);
@@ -64,8 +63,6 @@ static enum err check_names(const struct config *c, const struct source from[KEY
 
 enum err config_check(struct config *c, const struct source from[KEY_COUNT], struct why *w)
 {
-	enum err e;
-
 	if (strcmp(c->nsm, "auto") != 0 && strcmp(c->nsm, "device") != 0 && strcmp(c->nsm, "dummy") != 0)
 		return config_fault(w, &from[KEY_nsm], "nsm must be auto, device or dummy, not \"%.64s\"", c->nsm);
 	if (*c->db == '\0')
@@ -73,11 +70,14 @@ enum err config_check(struct config *c, const struct source from[KEY_COUNT], str
 	if (*c->boot_id_file == '\0')
 		return config_fault(w, &from[KEY_boot_id_file], "boot_id_file must not be empty");
 	if (c->max_body > c->max_inflight)
-		return config_fault(w, from[KEY_max_inflight].name ? &from[KEY_max_inflight] : &from[KEY_max_body],
+		return config_fault(w,
+				    from[KEY_max_inflight].name != NULL ? &from[KEY_max_inflight] : &from[KEY_max_body],
 				    "one body of max_body (%" PRId64 ") does not fit into max_inflight (%" PRId64 ")",
 				    c->max_body, c->max_inflight);
-	if ((e = check_names(c, from, w)) || (e = check_share(c, from, KEY_public_sessions, KEY_max_sessions, w)) ||
-	    (e = check_share(c, from, KEY_public_inflight, KEY_max_inflight, w)))
+	enum err e;
+	if ((e = check_names(c, from, w)) != ERR_OK ||
+	    (e = check_share(c, from, KEY_public_sessions, KEY_max_sessions, w)) != ERR_OK ||
+	    (e = check_share(c, from, KEY_public_inflight, KEY_max_inflight, w)) != ERR_OK)
 		return e;
 	return check_share(c, from, KEY_public_connections, KEY_max_connections, w);
 }

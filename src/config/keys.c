@@ -1,3 +1,4 @@
+/* keys.c - keys.def as a table, and looking a key up in it. */
 #include "keys.h"
 
 #include <string.h>
@@ -12,7 +13,6 @@ const struct key config_keys[KEY_COUNT] = {
 #define CONFIG_INT(key, dflt, lo, hi, sec, help)     {#key, KEY_INT, AT(key), NULL, dflt, lo, hi, sec, help},
 #define CONFIG_SIZE(key, dflt, lo, hi, sec, help)    {#key, KEY_SIZE, AT(key), NULL, dflt, lo, hi, sec, help},
 #define CONFIG_SECONDS(key, dflt, lo, hi, sec, help) {#key, KEY_SECONDS, AT(key), NULL, dflt, lo, hi, sec, help},
-#define CONFIG_BOOL(key, dflt, sec, help)	     {#key, KEY_BOOL, AT(key), "false|true", dflt, 0, 1, sec, help},
 #define CONFIG_ENUM(key, dflt, names, sec, help)     {#key, KEY_ENUM, AT(key), names, dflt, 0, INT32_MAX, sec, help},
 #include "keys.def"
 };
@@ -22,10 +22,9 @@ enum { NEAR_MAX = 40, NEAR_DISTANCE = 2 };
 
 const struct key *config_key_find(struct bytes name)
 {
-	for (size_t i = 0; i < KEY_COUNT; i++) {
+	for (size_t i = 0; i < KEY_COUNT; i++)
 		if (bytes_is(name, config_keys[i].name))
 			return &config_keys[i];
-	}
 	return NULL;
 }
 
@@ -38,7 +37,6 @@ static size_t distance(struct bytes a, struct bytes b)
 		row[j] = j;
 	for (size_t i = 0; i < a.n; i++) {
 		size_t diagonal = row[0];
-
 		row[0] = i + 1;
 		for (size_t j = 0; j < b.n; j++) {
 			size_t best = diagonal + (a.p[i] != b.p[j]);
@@ -62,9 +60,8 @@ const struct key *config_key_near(struct bytes name)
 	if (name.n > NEAR_MAX)
 		return NULL;
 	for (size_t i = 0; i < KEY_COUNT; i++) {
-		struct bytes key = bytes_str(config_keys[i].name);
-		size_t d = distance(key, name);
-
+		const struct bytes key = bytes_str(config_keys[i].name);
+		const size_t d = distance(key, name);
 		/* Two letters changed in a name of two or three say nothing. */
 		if (d < least && d * 2 < key.n) {
 			least = d;

@@ -4,7 +4,7 @@
 
 #include "config.h"
 
-enum key_type { KEY_STR, KEY_PATH, KEY_INT, KEY_SIZE, KEY_SECONDS, KEY_BOOL, KEY_ENUM };
+enum key_type { KEY_STR, KEY_PATH, KEY_INT, KEY_SIZE, KEY_SECONDS, KEY_ENUM };
 
 /* KEY_listen and so on, in keys.def's order. */
 enum key_id {
@@ -13,7 +13,6 @@ enum key_id {
 #define CONFIG_INT(key, dflt, lo, hi, sec, help)     KEY_##key,
 #define CONFIG_SIZE(key, dflt, lo, hi, sec, help)    KEY_##key,
 #define CONFIG_SECONDS(key, dflt, lo, hi, sec, help) KEY_##key,
-#define CONFIG_BOOL(key, dflt, sec, help)	     KEY_##key,
 #define CONFIG_ENUM(key, dflt, names, sec, help)     KEY_##key,
 #include "keys.def"
 	KEY_COUNT
@@ -23,7 +22,7 @@ struct key {
 	const char *name;
 	enum key_type type;
 	size_t offset;	  /* of its member in struct config */
-	const char *text; /* STR, PATH: the default; BOOL, ENUM: the choices, separated by | */
+	const char *text; /* STR, PATH: the default; ENUM: the choices, separated by | */
 	int64_t dflt;	  /* all but STR and PATH */
 	int64_t lo, hi;	  /* limits; for STR and PATH hi is the most bytes */
 	bool sec;
@@ -36,7 +35,7 @@ extern const struct key config_keys[KEY_COUNT];
 const struct key *config_key_find(struct bytes name);
 /* The key most like `name`, or NULL if none is near enough to be meant. */
 const struct key *config_key_near(struct bytes name);
-/* The i-th choice of a BOOL or ENUM; .p is NULL past the last. */
+/* The i-th choice of an ENUM; .p is NULL past the last. */
 struct bytes config_key_choice(const struct key *k, int64_t i);
 
 /* Where a value was set; name NULL means that it is the default. */

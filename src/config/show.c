@@ -1,3 +1,4 @@
+/* show.c - values, example and help, written as the parser reads them. */
 #include "keys.h"
 
 #include <inttypes.h>
@@ -9,12 +10,12 @@ static void put_text(struct buf *out, const char *s)
 {
 	size_t n = strlen(s);
 
-	if (n > 0 && s[0] != '"' && s[0] != ' ' && s[n - 1] != ' ' && !strchr(s, '#')) {
+	if (n > 0 && s[0] != '"' && s[0] != ' ' && s[n - 1] != ' ' && strchr(s, '#') == NULL) {
 		buf_put_str(out, s);
 		return;
 	}
 	buf_put_u8(out, '"');
-	for (; *s; s++) {
+	for (; *s != '\0'; s++) {
 		if (*s == '"' || *s == '\\')
 			buf_put_u8(out, '\\');
 		buf_put_u8(out, (uint8_t)*s);
@@ -28,7 +29,7 @@ static void put_line(struct buf *out, const struct key *k, const char *s, int64_
 	buf_printf(out, "%s = ", k->name);
 	if (k->type == KEY_STR || k->type == KEY_PATH)
 		put_text(out, s);
-	else if (k->type == KEY_BOOL || k->type == KEY_ENUM)
+	else if (k->type == KEY_ENUM)
 		buf_put_bytes(out, config_key_choice(k, n));
 	else
 		buf_printf(out, "%" PRId64, n);
@@ -39,7 +40,6 @@ void config_show(const struct config *c, bool security_only, struct buf *out)
 {
 	for (size_t i = 0; i < KEY_COUNT; i++) {
 		const struct key *k = &config_keys[i];
-
 		if (security_only && !k->sec)
 			continue;
 		if (k->type == KEY_STR || k->type == KEY_PATH)
@@ -53,9 +53,8 @@ static void wrap(struct buf *out, const char *prefix, const char *text)
 {
 	size_t column = 0, margin = strlen(prefix);
 
-	while (*text) {
-		size_t n = strcspn(text, " ");
-
+	while (*text != '\0') {
+		const size_t n = strcspn(text, " ");
 		if (column > 0 && column + 1 + n > WIDTH) {
 			buf_put_u8(out, '\n');
 			column = 0;
@@ -72,7 +71,7 @@ static void wrap(struct buf *out, const char *prefix, const char *text)
 static void put_help(struct buf *out, const char *prefix, const struct key *k)
 {
 	wrap(out, prefix, k->help);
-	if (k->type == KEY_ENUM || k->type == KEY_BOOL)
+	if (k->type == KEY_ENUM)
 		buf_printf(out, "%sOne of %s.\n", prefix, k->text);
 	else if (k->type != KEY_STR && k->type != KEY_PATH)
 		buf_printf(out, "%sFrom %" PRId64 " to %" PRId64 "%s.\n", prefix, k->lo, k->hi,
@@ -95,7 +94,6 @@ void config_example(struct buf *out)
 		"# show` what is in force. [security]: the key enters config_digest.\n");
 	for (size_t i = 0; i < KEY_COUNT; i++) {
 		const struct key *k = &config_keys[i];
-
 		buf_put_u8(out, '\n');
 		put_help(out, "# ", k);
 		if (k->sec)
@@ -109,7 +107,6 @@ void config_help(struct buf *out)
 {
 	for (size_t i = 0; i < KEY_COUNT; i++) {
 		const struct key *k = &config_keys[i];
-
 		buf_put_str(out, "  ");
 		put_line(out, k, k->text, k->dflt);
 		put_help(out, "        ", k);

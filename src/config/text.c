@@ -1,3 +1,4 @@
+/* text.c - a configuration file, line by line. */
 #include "keys.h"
 
 #include <string.h>
@@ -23,8 +24,6 @@ static struct bytes trim(struct bytes t)
 
 static enum err check_line(struct bytes line, const struct source *s, struct why *w)
 {
-	const char *fault;
-
 	if (line.n > CONFIG_LINE_MAX)
 		return config_fault(w, s, "the line is %zu bytes long, and at most %d are allowed", line.n,
 				    (int)CONFIG_LINE_MAX);
@@ -32,8 +31,8 @@ static enum err check_line(struct bytes line, const struct source *s, struct why
 		return config_fault(w, s, "the line ends in CR LF; save the file with LF line ends");
 	if (s->line == 1 && line.n >= 3 && memcmp(line.p, "\xef\xbb\xbf", 3) == 0)
 		return config_fault(w, s, "the file begins with a byte-order mark; save it as UTF-8 without one");
-	fault = config_text_fault(line, true);
-	if (fault)
+	const char *fault = config_text_fault(line, true);
+	if (fault != NULL)
 		return config_fault(w, s, "the line holds %s", fault);
 	return ERR_OK;
 }
@@ -62,9 +61,8 @@ static enum err unquote(struct bytes in, struct buf *out, const struct source *s
 static enum err unknown_key(struct bytes name, const struct source *s, struct why *w)
 {
 	const struct key *near = config_key_near(name);
-	int shown = name.n < SHOWN_MAX ? (int)name.n : SHOWN_MAX;
-
-	if (near)
+	const int shown = name.n < SHOWN_MAX ? (int)name.n : SHOWN_MAX;
+	if (near != NULL)
 		return config_fault(w, s, "unknown key \"%.*s\" (did you mean \"%s\"?)", shown, (const char *)name.p,
 				    near->name);
 	return config_fault(w, s, "unknown key \"%.*s\"", shown, (const char *)name.p);
@@ -74,32 +72,28 @@ static enum err read_line(struct config *c, struct source from[KEY_COUNT], const
 			  struct why *w)
 {
 	struct buf plain = BUF_INIT(CONFIG_LINE_MAX);
-	const struct key *k;
-	struct bytes value;
-	const uint8_t *eq;
-	enum err e;
-
-	e = check_line(line, s, w);
-	if (e)
+	enum err e = check_line(line, s, w);
+	if (e != ERR_OK)
 		return e;
 	line = trim(line);
 	if (line.n == 0 || line.p[0] == '#')
 		return ERR_OK;
-	eq = memchr(line.p, '=', line.n);
-	if (!eq)
+	const uint8_t *eq = memchr(line.p, '=', line.n);
+	if (eq == NULL)
 		return config_fault(w, s, "expected \"key = value\", or # before a comment");
-	k = config_key_find(trim(bytes_of(line.p, (size_t)(eq - line.p))));
-	if (!k)
-		return unknown_key(trim(bytes_of(line.p, (size_t)(eq - line.p))), s, w);
-	if (from[k - config_keys].name)
+	const struct bytes name = trim(bytes_of(line.p, (size_t)(eq - line.p)));
+	const struct key *k = config_key_find(name);
+	if (k == NULL)
+		return unknown_key(name, s, w);
+	if (from[k - config_keys].name != NULL)
 		return config_fault(w, s, "%s was already set on line %u", k->name, from[k - config_keys].line);
-	value = trim(bytes_of(eq + 1, line.n - (size_t)(eq + 1 - line.p)));
+	struct bytes value = trim(bytes_of(eq + 1, line.n - (size_t)(eq + 1 - line.p)));
 	if (value.n > 0 && value.p[0] == '"') {
 		e = unquote(value, &plain, s, w);
-		if (e)
+		if (e != ERR_OK)
 			goto out;
 		value = bytes_of(buf_cstr(&plain), plain.n);
-	} else if (value.n > 0 && memchr(value.p, '#', value.n)) {
+	} else if (value.n > 0 && memchr(value.p, '#', value.n) != NULL) {
 		/* It could be meant either way, so neither is guessed. */
 		e = config_fault(
 			w, s, "a comment needs a line of its own; a value with # in it needs double quotes around it");
@@ -122,15 +116,13 @@ enum err config_read_text(struct config *c, struct source from[KEY_COUNT], const
 		return config_fault(w, &s, "the file is larger than %d bytes", (int)CONFIG_FILE_MAX);
 	while (text.n > 0) {
 		const uint8_t *end = memchr(text.p, '\n', text.n);
-		size_t n = end ? (size_t)(end - text.p) : text.n;
-		enum err e;
+		const size_t n = end != NULL ? (size_t)(end - text.p) : text.n, next = end != NULL ? n + 1 : n;
 
 		s.line++;
-		e = read_line(c, from, &s, bytes_of(text.p, n), w);
-		if (e)
+		const enum err e = read_line(c, from, &s, bytes_of(text.p, n), w);
+		if (e != ERR_OK)
 			return e;
-		n += end ? 1 : 0;
-		text = bytes_of(text.p + n, text.n - n);
+		text = bytes_of(text.p + next, text.n - next);
 	}
 	return ERR_OK;
 }

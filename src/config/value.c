@@ -1,3 +1,4 @@
+/* value.c - one value: parsed, limited, put into its member. */
 #include "keys.h"
 
 #include <inttypes.h>
@@ -17,7 +18,7 @@ enum err config_fault(struct why *w, const struct source *s, const char *fmt, ..
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	if (s->line != 0)
 		return why_set(w, ERR_CONFIG, "%.*s:%u: %s", s->len, s->name, s->line, text);
@@ -29,8 +30,7 @@ const char *config_text_fault(struct bytes text, bool tab_ok)
 	if (!utf8_valid(text))
 		return "text that is not UTF-8";
 	for (size_t i = 0; i < text.n; i++) {
-		uint8_t b = text.p[i];
-
+		const uint8_t b = text.p[i];
 		if (b == 0)
 			return "a NUL byte";
 		/* U+0080 to U+009F are control characters too, and terminals obey them. */
@@ -57,8 +57,6 @@ const char *config_get_text(const struct config *c, const struct key *k)
 
 int64_t config_get_number(const struct config *c, const struct key *k)
 {
-	if (k->type == KEY_BOOL)
-		return *(const bool *)member_of(c, k);
 	if (k->type == KEY_ENUM)
 		return *(const int *)member_of(c, k);
 	return *(const int64_t *)member_of(c, k);
@@ -66,9 +64,7 @@ int64_t config_get_number(const struct config *c, const struct key *k)
 
 void config_put_number(struct config *c, const struct key *k, int64_t v)
 {
-	if (k->type == KEY_BOOL)
-		*(bool *)member(c, k) = v != 0;
-	else if (k->type == KEY_ENUM)
+	if (k->type == KEY_ENUM)
 		*(int *)member(c, k) = (int)v;
 	else
 		*(int64_t *)member(c, k) = v;
@@ -123,9 +119,8 @@ static const char *limits(enum key_type type)
 static enum err assign_number(struct config *c, const struct key *k, struct bytes text, const struct source *s,
 			      struct why *w)
 {
+	const int shown = text.n < SHOWN_MAX ? (int)text.n : SHOWN_MAX;
 	int64_t v;
-	int shown = text.n < SHOWN_MAX ? (int)text.n : SHOWN_MAX;
-
 	if (!number(k, text, &v))
 		return config_fault(w, s, "%s must be a whole number from %" PRId64 " to %" PRId64 "%s, not \"%.*s\"",
 				    k->name, k->lo, k->hi, limits(k->type), shown, (const char *)text.p);
@@ -136,9 +131,8 @@ static enum err assign_number(struct config *c, const struct key *k, struct byte
 static enum err assign_choice(struct config *c, const struct key *k, struct bytes text, const struct source *s,
 			      struct why *w)
 {
-	int shown = text.n < SHOWN_MAX ? (int)text.n : SHOWN_MAX;
-
-	for (int64_t i = 0; config_key_choice(k, i).p; i++) {
+	const int shown = text.n < SHOWN_MAX ? (int)text.n : SHOWN_MAX;
+	for (int64_t i = 0; config_key_choice(k, i).p != NULL; i++) {
 		if (bytes_equal(config_key_choice(k, i), text)) {
 			config_put_number(c, k, i);
 			return ERR_OK;
@@ -150,14 +144,13 @@ static enum err assign_choice(struct config *c, const struct key *k, struct byte
 static enum err assign_text(struct config *c, const struct key *k, struct bytes text, const struct source *s,
 			    struct why *w)
 {
-	char **slot = member(c, k), *copy;
-
 	if (text.n > (uint64_t)k->hi)
 		return config_fault(w, s, "%s is %zu bytes long, and at most %" PRId64 " are allowed", k->name, text.n,
 				    k->hi);
-	copy = strndup((const char *)text.p, text.n);
-	if (!copy)
+	char *copy = strndup((const char *)text.p, text.n);
+	if (copy == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for the value of %s", k->name);
+	char **slot = member(c, k);
 	free(*slot);
 	*slot = copy;
 	return ERR_OK;
@@ -165,17 +158,15 @@ static enum err assign_text(struct config *c, const struct key *k, struct bytes 
 
 enum err config_assign(struct config *c, const struct key *k, struct bytes text, const struct source *s, struct why *w)
 {
-	const char *fault;
-
 	if (text.n > CONFIG_VALUE_MAX)
 		return config_fault(w, s, "the value of %s is %zu bytes long, and at most %d are allowed", k->name,
 				    text.n, (int)CONFIG_VALUE_MAX);
-	fault = config_text_fault(text, false);
-	if (fault)
+	const char *fault = config_text_fault(text, false);
+	if (fault != NULL)
 		return config_fault(w, s, "the value of %s holds %s", k->name, fault);
 	if (k->type == KEY_STR || k->type == KEY_PATH)
 		return assign_text(c, k, text, s, w);
-	if (k->type == KEY_BOOL || k->type == KEY_ENUM)
+	if (k->type == KEY_ENUM)
 		return assign_choice(c, k, text, s, w);
 	return assign_number(c, k, text, s, w);
 }

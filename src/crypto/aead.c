@@ -1,11 +1,10 @@
+/* aead.c - AES-256-GCM. */
 #include "internal.h"
 
 enum { AEAD_IN_MAX = 0x7fffffff - 63 };
 
-static enum err check(const struct secret *key, struct bytes aad, size_t n, struct why *w)
+static enum err check(struct bytes aad, size_t n, struct why *w)
 {
-	if (key->n != AEAD_KEY_SIZE)
-		return why_set(w, ERR_INTERNAL, "an AES-256 key has %zu bytes", key->n);
 	if (n > AEAD_IN_MAX || aad.n > AEAD_IN_MAX)
 		return why_set(w, ERR_INTERNAL, "%zu bytes with %zu beside them are too many for one AES-GCM message",
 			       n, aad.n);
@@ -13,17 +12,17 @@ static enum err check(const struct secret *key, struct bytes aad, size_t n, stru
 }
 
 /* A context a call: freeing it wipes the expanded key, which a kept one would leave behind. */
-enum err crypto_seal(struct crypto *c, const struct secret *key, const uint8_t iv[AEAD_IV_SIZE], struct bytes aad,
-		     struct bytes in, uint8_t *out, struct why *w)
+enum err crypto_seal(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const uint8_t iv[AEAD_IV_SIZE],
+		     struct bytes aad, struct bytes in, uint8_t *out, struct why *w)
 {
 	EVP_CIPHER_CTX *ctx = NULL;
-	enum err e = check(key, aad, in.n, w);
+	enum err e = check(aad, in.n, w);
 	int n = 0;
 
 	if (e != ERR_OK)
 		return e;
 	ctx = EVP_CIPHER_CTX_new();
-	if (ctx == NULL || EVP_EncryptInit_ex2(ctx, c->gcm, key->b, iv, NULL) != 1 ||
+	if (ctx == NULL || EVP_EncryptInit_ex2(ctx, c->gcm, key, iv, NULL) != 1 ||
 	    (aad.n > 0 && EVP_EncryptUpdate(ctx, NULL, &n, aad.p, (int)aad.n) != 1) ||
 	    (in.n > 0 && EVP_EncryptUpdate(ctx, out, &n, in.p, (int)in.n) != 1) ||
 	    EVP_EncryptFinal_ex(ctx, out + in.n, &n) != 1 ||
@@ -33,8 +32,8 @@ enum err crypto_seal(struct crypto *c, const struct secret *key, const uint8_t i
 	return e;
 }
 
-enum err crypto_open(struct crypto *c, const struct secret *key, const uint8_t iv[AEAD_IV_SIZE], struct bytes aad,
-		     struct bytes in, uint8_t *out, struct why *w)
+enum err crypto_open(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const uint8_t iv[AEAD_IV_SIZE],
+		     struct bytes aad, struct bytes in, uint8_t *out, struct why *w)
 {
 	EVP_CIPHER_CTX *ctx = NULL;
 	uint8_t tag[AEAD_TAG_SIZE], none[1];
@@ -44,13 +43,13 @@ enum err crypto_open(struct crypto *c, const struct secret *key, const uint8_t i
 	if (in.n < AEAD_TAG_SIZE)
 		return why_set(w, ERR_BAD_MESSAGE, "a ciphertext of %zu bytes is shorter than its tag", in.n);
 	in.n -= AEAD_TAG_SIZE;
-	e = check(key, aad, in.n, w);
+	e = check(aad, in.n, w);
 	if (e != ERR_OK)
 		return e;
 	for (size_t i = 0; i < sizeof tag; i++)
 		tag[i] = in.p[in.n + i];
 	ctx = EVP_CIPHER_CTX_new();
-	if (ctx == NULL || EVP_DecryptInit_ex2(ctx, c->gcm, key->b, iv, NULL) != 1 ||
+	if (ctx == NULL || EVP_DecryptInit_ex2(ctx, c->gcm, key, iv, NULL) != 1 ||
 	    (aad.n > 0 && EVP_DecryptUpdate(ctx, NULL, &n, aad.p, (int)aad.n) != 1) ||
 	    (in.n > 0 && EVP_DecryptUpdate(ctx, out, &n, in.p, (int)in.n) != 1) ||
 	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_SIZE, tag) != 1)

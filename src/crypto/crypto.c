@@ -1,3 +1,6 @@
+/* crypto.c - the fetched algorithms, random bytes, SHA-256 and HKDF. */
+#include "internal.h"
+
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +11,6 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
-
-#include "internal.h"
 
 struct crypto_hash {
 	EVP_MD_CTX *ctx;

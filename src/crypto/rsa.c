@@ -1,11 +1,12 @@
+/* rsa.c - a caller's RSA public key: read, kept, and used to wrap a session key. */
+#include "internal.h"
+
 #include <stdlib.h>
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/param_build.h>
 #include <openssl/params.h>
-
-#include "internal.h"
 
 struct crypto_rsa {
 	EVP_PKEY *key;
@@ -81,11 +82,6 @@ out:
 	crypto_rsa_free(k);
 	buf_free(&der);
 	return e;
-}
-
-unsigned crypto_rsa_bits(const struct crypto_rsa *k)
-{
-	return k->bits;
 }
 
 struct bytes crypto_rsa_spki(const struct crypto_rsa *k)

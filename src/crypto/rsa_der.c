@@ -1,5 +1,5 @@
-/* A reader of our own because OpenSSL's takes 289 us a key, and because it accepts more than one spelling of a key:
- * this one takes exactly DER, so that what was read is already canonical. */
+/* rsa_der.c - the DER of RSA public keys. A reader of our own because OpenSSL's takes 289 us a key, and because it
+ * accepts more than one spelling of a key: this one takes exactly DER, so that what was read is already canonical. */
 #include "internal.h"
 
 #define BAD(w, ...) why_tell((w), ERR_BAD_KEY, NULL, __VA_ARGS__)

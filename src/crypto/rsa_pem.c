@@ -1,7 +1,9 @@
+/* rsa_pem.c - from the PEM text that a caller sent to the DER inside. */
+#include "internal.h"
+
 #include <string.h>
 
 #include "base/encode.h"
-#include "internal.h"
 
 /* Every fault here is the caller's, and he cannot see into the server: each sentence says what he sent or what to do.
  */

@@ -1,8 +1,9 @@
+/* conn.c - connections and their deadlines: what each client owes, and until when. */
+#include "internal.h"
+
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-
-#include "internal.h"
 
 static void unlink_conn(struct http_server *s, struct conn *c)
 {
@@ -57,7 +58,7 @@ void conn_started(struct http_server *s, void **slot)
 	c->owed = OWED_NOTHING;
 	if (loop_io_add(s->loop, &c->io, EPOLLRDHUP | EPOLLET, &w) != ERR_OK)
 		log_why(s->log, LOG_WARN, "accept", &w); /* the deadlines remain */
-	const size_t i = reach_index(c->from->reach);
+	const size_t i = http_reach_index(c->from->reach);
 	s->count.connections_open[i]++;
 	s->count.connections_total[i]++;
 	conn_owes(s, c, OWED_HEADER);
@@ -68,9 +69,12 @@ void conn_ended(struct http_server *s, void **slot)
 	struct conn *c = *slot;
 	if (c == NULL)
 		return;
+	/* A request line whose parameters are too many for libmicrohttpd's pool is begun and never ended. */
+	if (c->request != NULL)
+		request_free(c->request);
 	unlink_conn(s, c);
 	loop_io_del(s->loop, &c->io);
-	s->count.connections_open[reach_index(c->from->reach)]--;
+	s->count.connections_open[http_reach_index(c->from->reach)]--;
 	free(c);
 	*slot = NULL;
 }
@@ -83,7 +87,7 @@ bool conn_room(const struct http_server *s, enum http_reach reach)
 	if (all >= (uint64_t)s->options.max_connections)
 		return false;
 	return reach == HTTP_LOCAL ||
-	       s->count.connections_open[reach_index(reach)] < (uint64_t)s->options.public_connections;
+	       s->count.connections_open[http_reach_index(reach)] < (uint64_t)s->options.public_connections;
 }
 
 void conn_enforce(struct http_server *s)
@@ -125,7 +129,7 @@ void conn_shut_idle(struct http_server *s)
 		struct conn *next;
 		for (struct conn *c = s->owed[i].first; c != NULL; c = next) {
 			next = c->next;
-			if (c->in_request)
+			if (c->request != NULL)
 				continue;
 			unlink_conn(s, c);
 			shutdown(c->io.fd, SHUT_RDWR);

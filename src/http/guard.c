@@ -1,20 +1,22 @@
+/* guard.c - what is refused before a byte of the body is read. */
+#include "internal.h"
+
 #include <string.h>
 #include <strings.h>
 
-#include "internal.h"
-
 enum {
-	EOL = 2,	    /* CR and LF */
-	HEADER_RECORD = 64, /* what libmicrohttpd's pool pays for a header line beside its bytes */
+	EOL = 2,     /* CR and LF */
+	RECORD = 64, /* what libmicrohttpd's pool pays for a header line, query parameter or cookie beside its bytes */
 	REPLY_ROOM = 512, /* what must be left of the pool: a request whose reply finds no room would run unanswered */
 };
 
 /* What one walk over the headers gathers. libmicrohttpd accepts much that two parsers would read differently; since it
  * has parsed the request already, the only safe answer to any of it is 400 and an end to the connection. */
 struct headers {
-	unsigned all, hosts, lengths, encodings, expects, types, origins, sites;
+	unsigned hosts, lengths, encodings, expects, types, origins, sites;
 	struct bytes host, length, encoding, expect, type, origin, site;
 	bool bad_name, bad_value, lost, coded;
+	size_t cookies;	  /* bytes, which libmicrohttpd has copied */
 	const char *next; /* where in libmicrohttpd's buffer the next line must begin */
 };
 
@@ -49,7 +51,6 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
 	struct headers *h = cls;
 	const struct bytes name = bytes_of(key, key_n), v = bytes_of(value, value_n);
 	(void)kind;
-	h->all++;
 	if (key != h->next)
 		h->lost = true;
 	for (const char *c = key + key_n + 1; !h->lost && c != value; c++)
@@ -72,6 +73,8 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
 		keep(&h->types, &h->type, v);
 	else if (name_is(name, "Content-Encoding"))
 		h->coded = h->coded || (v.n > 0 && !name_is(v, "identity"));
+	else if (name_is(name, "Cookie"))
+		h->cookies += v.n + 1;
 	else if (name_is(name, "Origin"))
 		keep(&h->origins, &h->origin, v);
 	else if (name_is(name, "Sec-Fetch-Site"))
@@ -132,7 +135,9 @@ static enum err check_whole(const struct http_req *r, struct headers *h, const c
 		return why_tell(w, ERR_MALFORMED, NULL,
 				"The header holds a NUL, a folded line, a line without a name, a line that does not "
 				"end with CR and LF, or a space too many.");
-	if (info->header_size + h->all * HEADER_RECORD > HTTP_POOL - REPLY_ROOM)
+	const size_t records = (size_t)MHD_get_connection_values_n(
+		r->mc, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND | MHD_COOKIE_KIND, NULL, NULL);
+	if (info->header_size + h->cookies + records * RECORD > HTTP_POOL - REPLY_ROOM)
 		return why_tell(w, ERR_MALFORMED, NULL, "The header is too long.");
 	return ERR_OK;
 }
@@ -242,10 +247,8 @@ static enum err check_body(struct http_req *r, const struct headers *h, bool *ha
 enum err guard_check(struct http_req *r, const char *method, const char *version, bool *hard, struct why *w)
 {
 	struct headers h = {0};
-	enum err e;
-
 	*hard = true;
-	e = check_whole(r, &h, method, version, w);
+	enum err e = check_whole(r, &h, method, version, w);
 	if (e != ERR_OK || (e = check_framing(r, &h, version, w)) != ERR_OK)
 		return e;
 	if (!is_token(bytes_str(method)))

@@ -19,11 +19,12 @@ struct listener {
 
 /* One a connection: libmicrohttpd's socket_context. */
 struct conn {
-	struct loop_io
-		io; /* of libmicrohttpd's descriptor, ours to shut down: tells that the client will send no more */
+	/* Of libmicrohttpd's descriptor, ours to shut down: tells that the client will send no more. */
+	struct loop_io io;
 	struct http_server *server;
 	const struct listener *from;
-	bool in_request, hung_up;
+	struct http_req *request; /* the one that libmicrohttpd has begun and not ended */
+	bool hung_up;
 	enum owed owed;
 	int64_t deadline_ms;
 	struct conn *prev, *next;
@@ -104,14 +105,13 @@ struct http_server {
 	struct http_counters count;
 };
 
-size_t reach_index(enum http_reach r);
-
 /* conn.c */
 void conn_started(struct http_server *s, void **slot);
 void conn_ended(struct http_server *s, void **slot);
 void conn_owes(struct http_server *s, struct conn *c, enum owed what);
-/* Shuts down what is late. Returns ms to the next deadline, -1 for none. */
+/* Shuts down what is late. */
 void conn_enforce(struct http_server *s);
+/* Milliseconds to the next deadline, -1 for none. */
 int64_t conn_wait_ms(const struct http_server *s);
 void conn_shut_idle(struct http_server *s);
 /* Is there room for one more connection of this reach? */
@@ -121,9 +121,9 @@ bool conn_room(const struct http_server *s, enum http_reach reach);
  * framing itself cannot be trusted, so answer at once and close. */
 enum err guard_check(struct http_req *r, const char *method, const char *version, bool *hard, struct why *w) MUST_USE;
 
-/* route.c: ERR_NOT_FOUND, or ERR_METHOD with *allow (the mask of rows that match the path) for the Allow header. */
+/* route.c: sets r->route and r->param. ERR_NOT_FOUND, or ERR_METHOD if only other methods have this path. */
 enum err route_find(struct http_req *r, const char *method, struct why *w) MUST_USE;
-/* "GET, HEAD, POST" for r's path on r's reach. */
+/* The Allow header: "GET, HEAD, POST" for r's path on r's reach. */
 void route_allow(const struct http_req *r, char *out, size_t n);
 
 /* request.c */
@@ -132,12 +132,14 @@ enum MHD_Result request_step(void *server, struct MHD_Connection *mc, const char
 void *request_line(void *server, const char *target, struct MHD_Connection *mc);
 void request_ended(void *server, struct MHD_Connection *mc, void **slot, enum MHD_RequestTerminationCode why);
 void request_free(struct http_req *r);
-/* The turn's transaction ended: every held reply goes, or becomes `w`'s problem. True if anything was let go. */
+/* The turn's transaction ended: every held reply goes, or becomes the problem `failed`. True if any was let go. */
 bool request_settle(struct http_server *s, const struct why *failed);
 /* What workers still hold is answered 503: libmicrohttpd must not be stopped with a suspended connection. */
 void request_abandon_all(struct http_server *s);
 
 /* reply.c */
 void reply_drop(struct http_req *r);
+/* The problem document, RFC 9457. */
+void reply_problem(const struct why *w, struct buf *out);
 
 #endif

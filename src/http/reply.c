@@ -1,8 +1,10 @@
+/* reply.c - replies: whole ones, streams, and problem documents. */
+#include "internal.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
 #include "json.h"
 
 enum { STREAM_BLOCK = 64 * 1024, PROBLEM_MAX = 4096 };
@@ -19,6 +21,23 @@ static void free_body(void *cls)
 	struct buf *b = cls;
 	buf_free(b);
 	free(b);
+}
+
+/* Takes the body over, in every case. NULL if there is no memory. */
+static struct MHD_Response *make_response(struct buf *body)
+{
+	struct buf *own = body->failed ? NULL : malloc(sizeof *own);
+	if (own == NULL) {
+		buf_free(body);
+		return NULL;
+	}
+	*own = *body;
+	*body = BUF_INIT(body->max);
+	struct MHD_Response *resp = MHD_create_response_from_buffer_with_free_callback_cls(own->n, own->p, free_body,
+											   own);
+	if (resp == NULL)
+		free_body(own);
+	return resp;
 }
 
 static bool add_headers(const struct http_req *r, struct MHD_Response *resp, const char *type)
@@ -45,26 +64,14 @@ static void set_reply(struct http_req *r, unsigned status, struct MHD_Response *
 
 void http_reply_type(struct http_req *r, unsigned status, const char *type, struct buf *body)
 {
-	struct why w = {0};
-	if (buf_check(body, &w) != ERR_OK) {
-		buf_free(body);
+	const size_t n = body->n;
+	struct MHD_Response *resp = make_response(body);
+	if (resp == NULL) {
+		struct why w = {0};
+		(void)why_set(&w, ERR_MEMORY, "no memory for a reply, or it is too long");
 		http_fail(r, &w);
 		return;
 	}
-	struct buf *own = malloc(sizeof *own);
-	if (own == NULL) {
-		buf_free(body);
-		(void)why_set(&w, ERR_MEMORY, "no memory for a reply");
-		http_fail(r, &w);
-		return;
-	}
-	*own = *body;
-	*body = BUF_INIT(body->max);
-	struct MHD_Response *resp = MHD_create_response_from_buffer_with_free_callback_cls(own->n, own->p, free_body,
-											   own);
-	const size_t n = own->n;
-	if (resp == NULL)
-		free_body(own);
 	set_reply(r, status, resp, type, n);
 }
 
@@ -114,47 +121,48 @@ void http_reply_stream(struct http_req *r, unsigned status, const struct http_st
 	set_reply(r, status, resp, "application/json", own->size);
 }
 
-static void problem_json(const struct why *w, struct buf *b)
+void reply_problem(const struct why *w, struct buf *out)
 {
-	buf_put_str(b, "{\"type\":\"about:blank\",\"title\":");
-	json_put_cstr(b, err_title(w->err));
-	buf_printf(b, ",\"status\":%u,\"detail\":", err_status(w->err));
-	json_put_cstr(b, why_public(w));
-	buf_put_str(b, ",\"code\":");
-	json_put_cstr(b, err_code(w->err));
-	if (err_status(w->err) == 422) {
-		buf_put_str(b, ",\"errors\":[{\"field\":");
-		json_put_cstr(b, w->field[0] != '\0' ? w->field : "body");
-		buf_put_str(b, ",\"message\":");
-		json_put_cstr(b, why_public(w));
-		buf_put_str(b, "}]");
+	const bool invalid = err_status(w->err) == 422;
+	const char *field = invalid && w->field[0] == '\0' ? "body" : w->field;
+	char detail[WHY_FIELD_MAX + WHY_TEXT_MAX + 2];
+	(void)snprintf(detail, sizeof detail, "%s%s%s", field, field[0] != '\0' ? ": " : "", why_public(w));
+	buf_put_str(out, "{");
+	json_put_key(out, "type");
+	json_put_cstr(out, "about:blank");
+	json_put_key(out, "title");
+	json_put_cstr(out, err_title(w->err));
+	json_put_key(out, "status");
+	json_put_int(out, err_status(w->err));
+	json_put_key(out, "detail");
+	json_put_cstr(out, detail);
+	json_put_key(out, "code");
+	json_put_cstr(out, err_code(w->err));
+	if (invalid) {
+		json_put_key(out, "errors");
+		buf_put_str(out, "[{");
+		json_put_key(out, "field");
+		json_put_cstr(out, field);
+		json_put_key(out, "message");
+		json_put_cstr(out, why_public(w));
+		buf_put_str(out, "}]");
 	}
-	buf_put_str(b, "}");
+	buf_put_str(out, "}");
 }
 
-void http_fail(struct http_req *r, const struct why *fault)
+void http_fail(struct http_req *r, const struct why *w)
 {
-	/* r->fault may be the very thing that is passed in, and the reply functions write no why of ours. */
-	const struct why *w = fault;
 	if (!w->tell || err_status(w->err) >= 500)
 		log_why(r->server->log, err_status(w->err) >= 500 ? LOG_WARN : LOG_DEBUG, "problem", w);
 
-	struct buf body = BUF_INIT(PROBLEM_MAX), *own = malloc(sizeof *own);
-	problem_json(w, &body);
-	struct MHD_Response *resp = NULL;
-	if (own != NULL && !body.failed) {
-		*own = body;
-		body = BUF_INIT(PROBLEM_MAX);
-		resp = MHD_create_response_from_buffer_with_free_callback_cls(own->n, own->p, free_body, own);
-	}
+	struct buf body = BUF_INIT(PROBLEM_MAX);
+	reply_problem(w, &body);
+	const size_t n = body.n;
+	struct MHD_Response *resp = make_response(&body);
 	if (resp == NULL) {
-		buf_free(&body);
-		if (own != NULL)
-			free(own);
 		reply_drop(r);
 		return;
 	}
-	const size_t n = own->n;
 	if (w->retry_after_s > 0 || err_status(w->err) == 429) {
 		char seconds[16];
 		(void)snprintf(seconds, sizeof seconds, "%u", w->retry_after_s > 0 ? w->retry_after_s : 1);
@@ -174,11 +182,6 @@ void http_fail(struct http_req *r, const struct why *fault)
 enum http_reach http_req_reach(const struct http_req *r)
 {
 	return r->reach;
-}
-
-struct bytes http_body(const struct http_req *r)
-{
-	return buf_bytes(&r->body);
 }
 
 bool http_body_heavy(const struct http_req *r)

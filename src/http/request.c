@@ -1,18 +1,11 @@
+/* request.c - a request's way from its first line to its last reply byte, with the jobs and the commit in between. */
+#include "internal.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
-
-size_t reach_index(enum http_reach r)
-{
-	return r == HTTP_LOCAL ? 0 : 1;
-}
-
-const char *http_reach_name(enum http_reach r)
-{
-	return r == HTTP_LOCAL ? "local" : "public";
-}
+enum { GROWTH = 8 };
 
 /* ---- life ---- */
 
@@ -43,7 +36,7 @@ void *request_line(void *server, const char *target, struct MHD_Connection *mc)
 	r->body = BUF_INIT(
 		(size_t)(c->from->reach == HTTP_LOCAL || max < HTTP_PUBLIC_BODY_MAX ? max : HTTP_PUBLIC_BODY_MAX));
 	r->started_us = loop_now_us(s->loop);
-	c->in_request = true;
+	c->request = r;
 	conn_owes(s, c, OWED_HEADER);
 	return r;
 }
@@ -53,7 +46,7 @@ void request_free(struct http_req *r)
 	struct http_server *s = r->server;
 	reply_drop(r);
 	buf_free(&r->body);
-	s->inflight[reach_index(r->reach)] -= (int64_t)r->charged;
+	s->inflight[http_reach_index(r->reach)] -= (int64_t)r->charged;
 	loop_timer_disarm(s->loop, &r->job_timer);
 	mem_wipe(r->target, strlen(r->target));
 	free(r->target);
@@ -67,10 +60,11 @@ static void log_request(const struct http_req *r, const char *outcome)
 		return;
 	/* The route's pattern and not the path: a path may hold a whole session id. */
 	log_event(s->log, LOG_INFO, "request", LOG_S("method", r->route != NULL ? r->route->method : "-"),
-		  LOG_S("route", r->route != NULL ? r->route->path : "-"), LOG_S("reach", http_reach_name(r->reach)),
-		  LOG_I("status", r->status), LOG_S("code", r->code != NULL ? r->code : "ok"),
-		  LOG_I("bytes_in", r->body_seen), LOG_I("bytes_out", r->reply_n),
-		  LOG_I("us", loop_now_us(s->loop) - r->started_us), LOG_S("outcome", outcome));
+		  LOG_S("route", r->route != NULL ? r->route->path : "-"),
+		  LOG_S("reach", r->reach == HTTP_LOCAL ? "local" : "public"), LOG_I("status", r->status),
+		  LOG_S("code", r->code != NULL ? r->code : "ok"), LOG_I("bytes_in", r->body_seen),
+		  LOG_I("bytes_out", r->reply_n), LOG_I("us", loop_now_us(s->loop) - r->started_us),
+		  LOG_S("outcome", outcome));
 }
 
 void request_ended(void *server, struct MHD_Connection *mc, void **slot, enum MHD_RequestTerminationCode why)
@@ -85,7 +79,7 @@ void request_ended(void *server, struct MHD_Connection *mc, void **slot, enum MH
 	if (!ok)
 		s->count.aborted++;
 	log_request(r, ok ? "sent" : "aborted");
-	r->conn->in_request = false;
+	r->conn->request = NULL;
 	conn_owes(s, r->conn, OWED_NEXT);
 	r->conn = NULL;
 	r->mc = NULL;
@@ -99,6 +93,19 @@ void request_ended(void *server, struct MHD_Connection *mc, void **slot, enum MH
 
 /* ---- bodies ---- */
 
+/* Large steps towards the declared length, so that a long body is not copied over and over; but never far ahead of what
+ * has come, because all of it is wiped in the end, and a length is cheaply declared. */
+static void make_room(struct http_req *r, size_t n)
+{
+	const size_t have = r->body.n + n;
+	if (have <= r->body.cap)
+		return;
+	const size_t step = have > SIZE_MAX / GROWTH ? SIZE_MAX : have * GROWTH;
+	const size_t goal = r->content_length < step ? (size_t)r->content_length : step;
+	if (goal > r->body.n)
+		(void)buf_reserve(&r->body, goal - r->body.n);
+}
+
 static void take_chunk(struct http_req *r, const char *data, size_t n)
 {
 	struct http_server *s = r->server;
@@ -110,7 +117,7 @@ static void take_chunk(struct http_req *r, const char *data, size_t n)
 		(void)why_tell(w, ERR_TOO_LARGE, NULL, "The body is longer than the %zu bytes taken here.",
 			       r->body.max);
 	} else {
-		const size_t i = reach_index(r->reach);
+		const size_t i = http_reach_index(r->reach);
 		const int64_t all = s->inflight[0] + s->inflight[1] + (int64_t)n;
 		const bool full = all > s->options.max_inflight ||
 				  (r->reach != HTTP_LOCAL && s->inflight[i] + (int64_t)n > s->options.public_inflight);
@@ -121,8 +128,7 @@ static void take_chunk(struct http_req *r, const char *data, size_t n)
 		} else {
 			s->inflight[i] += (int64_t)n;
 			r->charged += n;
-			if (r->body.n == 0 && r->content_length > n) /* once, instead of growing in steps */
-				(void)buf_reserve(&r->body, r->content_length);
+			make_room(r, n);
 			buf_put(&r->body, data, n);
 			(void)!buf_check(&r->body, w);
 		}
@@ -205,7 +211,7 @@ static enum MHD_Result first_call(struct http_req *r, const char *method, const 
 	struct http_server *s = r->server;
 	bool hard = false;
 	r->started_us = loop_now_us(s->loop);
-	s->count.requests[reach_index(r->reach)]++;
+	s->count.requests[http_reach_index(r->reach)]++;
 	r->phase = PHASE_BODY;
 	conn_owes(s, r->conn, OWED_BODY);
 	if (guard_check(r, method, version, &hard, &r->fault) == ERR_OK)
@@ -312,6 +318,7 @@ static void job_done(struct loop_job *lj)
 	struct http_job *j = (struct http_job *)lj;
 	struct http_req *r = j->req;
 	if (r == NULL) { /* the time was up, or the drain is over */
+		j->server->inflight[http_reach_index(j->reach)] -= (int64_t)j->charged;
 		j->drop(j);
 		return;
 	}
@@ -334,7 +341,13 @@ static void job_done(struct loop_job *lj)
 
 static void abandon_job(struct http_req *r, const struct why *w)
 {
-	atomic_store_explicit(&r->job->cancelled, true, memory_order_relaxed);
+	struct http_job *j = r->job;
+	atomic_store_explicit(&j->cancelled, true, memory_order_relaxed);
+	/* The request ends, but what was made of its body lives until the worker comes to it. */
+	j->charged = r->charged;
+	j->reach = r->reach;
+	r->charged = 0;
+	loop_timer_disarm(r->server->loop, &r->job_timer);
 	unlink_job(r);
 	if (r->gone) {
 		if (!r->staged)
@@ -368,8 +381,11 @@ void request_abandon_all(struct http_server *s)
 enum err http_defer(struct http_req *r, enum loop_lane lane, struct http_job *j, int64_t timeout_ms, struct why *w)
 {
 	struct http_server *s = r->server;
+	j->server = s;
+	j->charged = 0;
 	j->job.run = job_run;
 	j->job.done = job_done;
+	j->job.urgent = r->reach == HTTP_LOCAL;
 	const enum err e = loop_submit(s->loop, lane, &j->job, w);
 	if (e != ERR_OK)
 		return e;

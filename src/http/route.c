@@ -1,7 +1,8 @@
+/* route.c - finding a route by its raw path, and the query's parameters. */
+#include "internal.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "internal.h"
 
 /* "/sessions/{session_id}" matches "/sessions/X" for any non-empty X without a slash or a percent sign: paths are
  * compared as received, so an encoded spelling of a path is another path. */

@@ -1,5 +1,7 @@
+/* server.c - libmicrohttpd as the loop's guest: starting, accepting, draining. */
+#include "internal.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,9 +9,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "internal.h"
-
-enum { ACCEPTS_PER_TURN = 64, ACCEPT_PAUSE_MS = 100, DRAIN_GRACE_MS = 250, MHD_SPARE_CONNECTIONS = 16 };
+enum {
+	ACCEPTS_PER_TURN = 64,
+	ACCEPT_PAUSE_MS = 100,
+	DRAIN_GRACE_MS = 250,
+	MHD_SPARE_CONNECTIONS = 16,
+	REFUSAL_MAX = 1024
+};
 enum { LAST_WORDS_MS = 100 }; /* for libmicrohttpd to take what a client sent before it hung up */
 
 /* ---- the loop's guest ---- */
@@ -171,18 +177,21 @@ void http_free(struct http_server *s)
 static void refuse(struct http_server *s, const struct listener *l, int fd)
 {
 	/* Said without reading the request and without waiting: whoever floods gets no more of us than this. */
-	static const char body[] =
-		"{\"type\":\"about:blank\",\"title\":\"Too many connections are open\",\"status\":503,"
-		"\"detail\":\"Too many connections are open; try again shortly.\","
-		"\"code\":\"too_many_connections\"}";
-	char reply[512];
-	const int n = snprintf(reply, sizeof reply,
-			       "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-			       "Content-Length: %zu\r\nRetry-After: 1\r\nConnection: close\r\n\r\n%s",
-			       sizeof body - 1, body);
-	s->count.connections_refused[reach_index(l->reach)]++;
-	(void)!send(fd, reply, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	struct why w = {0};
+	struct buf body = BUF_INIT(REFUSAL_MAX), reply = BUF_INIT(REFUSAL_MAX);
+	const enum err e = why_tell(&w, ERR_CONNS_FULL, NULL, "Too many connections are open; try again shortly.");
+	reply_problem(&w, &body);
+	buf_printf(&reply,
+		   "HTTP/1.1 %u %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
+		   "Retry-After: 1\r\nConnection: close\r\n\r\n",
+		   err_status(e), MHD_get_reason_phrase_for(err_status(e)), body.n);
+	buf_put_bytes(&reply, buf_bytes(&body));
+	s->count.connections_refused[http_reach_index(l->reach)]++;
+	if (!body.failed && !reply.failed)
+		(void)!send(fd, reply.p, reply.n, MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
+	buf_free(&body);
+	buf_free(&reply);
 }
 
 static void hand_over(struct http_server *s, const struct listener *l, int fd, const struct sockaddr *sa, socklen_t n)

@@ -1,9 +1,12 @@
+/* canon.c - the canonical form, written piece by piece into chunks of any size. */
+#include "values.h"
+
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "number.h"
 #include "scan.h"
-#include "values.h"
 
 /* The longest of what one step writes: a number, or `\\ud83d\\ude00` for a character outside the BMP in quoted form. */
 enum { PIECE_MAX = NUMBER_TEXT_MAX, MEMBERS_FIRST = 64, CHUNK = 4096 };
@@ -39,8 +42,7 @@ struct json_canon {
 
 static void emit(struct json_canon *c, const void *p, size_t n)
 {
-	size_t room = c->cap - c->n, now = n < room ? n : room;
-
+	const size_t room = c->cap - c->n, now = n < room ? n : room;
 	memcpy(c->out + c->n, p, now);
 	c->n += now;
 	memcpy(c->pending + c->pending_n, (const uint8_t *)p + now, n - now);
@@ -50,7 +52,6 @@ static void emit(struct json_canon *c, const void *p, size_t n)
 static void drain(struct json_canon *c)
 {
 	size_t n = c->pending_n - c->pending_at;
-
 	if (n > c->cap)
 		n = c->cap;
 	memcpy(c->out, c->pending + c->pending_at, n);
@@ -68,13 +69,12 @@ static bool full(const struct json_canon *c)
 /* A piece with quotes or backslashes, which are escaped once more in quoted mode. */
 static void emit_marked(struct json_canon *c, const char *p, size_t n)
 {
-	char twice[PIECE_MAX];
-	size_t used = 0;
-
 	if (!c->quoted) {
 		emit(c, p, n);
 		return;
 	}
+	char twice[PIECE_MAX];
+	size_t used = 0;
 	for (size_t i = 0; i < n; i++) {
 		if (p[i] == '"' || p[i] == '\\')
 			twice[used++] = '\\';
@@ -86,7 +86,6 @@ static void emit_marked(struct json_canon *c, const char *p, size_t n)
 static void unicode_escape(char out[6], uint32_t unit)
 {
 	static const char hex[] = "0123456789abcdef";
-
 	out[0] = '\\';
 	out[1] = 'u';
 	for (int i = 0; i < 4; i++)
@@ -99,10 +98,8 @@ static void emit_escape(struct json_canon *c)
 	static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
 	char text[12];
 	uint32_t cp = 0;
-	/* jansson's strings are well-formed; the 1 keeps even others from being an endless loop */
-	size_t n = scan_utf8(c->string.p, c->string.n, &cp), len = 6;
+	size_t n = utf8_next(c->string.p, c->string.n, &cp), len = 6;
 	const char *found = cp == 0 || cp > 0x7f ? NULL : strchr(from, (int)cp);
-
 	if (found != NULL) {
 		text[0] = '\\';
 		text[1] = to[found - from];
@@ -115,7 +112,7 @@ static void emit_escape(struct json_canon *c)
 		len = 12;
 	}
 	emit_marked(c, text, len);
-	n = n == 0 ? 1 : n;
+	n = n == 0 ? 1 : n; /* jansson's strings are well-formed; the 1 keeps even others from being an endless loop */
 	c->string = bytes_of(c->string.p + n, c->string.n - n);
 }
 
@@ -132,9 +129,8 @@ static void begin_string(struct json_canon *c, struct bytes s, bool name)
 static void go_on_string(struct json_canon *c)
 {
 	while (!full(c)) {
-		size_t room = c->cap - c->n;
-		size_t n = scan_run(c->string.p, c->string.n < room ? c->string.n : room);
-
+		const size_t room = c->cap - c->n;
+		const size_t n = scan_run(c->string.p, c->string.n < room ? c->string.n : room);
 		memcpy(c->out + c->n, c->string.p, n);
 		c->n += n;
 		c->string = bytes_of(c->string.p + n, c->string.n - n);
@@ -154,23 +150,20 @@ static void go_on_string(struct json_canon *c)
 static int by_name(const void *x, const void *y)
 {
 	const struct member *a = x, *b = y;
-	size_t n = a->name.n < b->name.n ? a->name.n : b->name.n;
+	const size_t n = a->name.n < b->name.n ? a->name.n : b->name.n;
 	/* The order of UTF-8's bytes is the order of the code points. */
-	int r = memcmp(a->name.p, b->name.p, n);
-
+	const int r = memcmp(a->name.p, b->name.p, n);
 	return r != 0 ? r : (a->name.n > b->name.n) - (a->name.n < b->name.n);
 }
 
 static bool members_room(struct json_canon *c, size_t more)
 {
 	size_t cap = c->members_cap == 0 ? MEMBERS_FIRST : c->members_cap;
-	struct member *m;
-
 	while (cap - c->members_n < more)
 		cap *= 2;
 	if (cap == c->members_cap)
 		return true;
-	m = reallocarray(c->members, cap, sizeof *m);
+	struct member *m = reallocarray(c->members, cap, sizeof *m);
 	if (m == NULL)
 		return false;
 	c->members = m;
@@ -180,14 +173,12 @@ static bool members_room(struct json_canon *c, size_t more)
 
 static enum err sort_members(struct json_canon *c, json_t *object, struct why *w)
 {
-	size_t first = c->members_n;
-	bool sorted = true;
-
 	if (!members_room(c, json_object_size(object)))
 		return why_set(w, ERR_MEMORY, "no memory to sort %zu members", json_object_size(object));
+	const size_t first = c->members_n;
+	bool sorted = true;
 	for (void *it = json_object_iter(object); it != NULL; it = json_object_iter_next(object, it)) {
 		struct member *m = &c->members[c->members_n];
-
 		m->name = json_iter_name(it);
 		m->v = json_object_iter_value(it);
 		if (c->members_n++ > first && by_name(m - 1, m) > 0)
@@ -200,17 +191,14 @@ static enum err sort_members(struct json_canon *c, json_t *object, struct why *w
 
 static enum err begin_container(struct json_canon *c, const json_t *v, struct why *w)
 {
-	bool object = json_typeof(v) == JANSSON_OBJECT;
-	struct frame *f;
-
+	const bool object = json_typeof(v) == JANSSON_OBJECT;
 	if (c->depth == JSON_DEPTH_MAX)
 		return why_set(w, ERR_INTERNAL, "a value nested deeper than %d levels", JSON_DEPTH_MAX);
-	f = &c->frames[c->depth];
+	struct frame *f = &c->frames[c->depth];
 	*f = (struct frame){.v = v, .members = c->members_n};
 	f->n = object ? json_object_size(v) : json_array_size(v);
 	if (object) {
-		enum err e = sort_members(c, (json_t *)v, w);
-
+		const enum err e = sort_members(c, (json_t *)v, w);
 		if (e != ERR_OK)
 			return e;
 	}
@@ -222,7 +210,6 @@ static enum err begin_container(struct json_canon *c, const json_t *v, struct wh
 static enum err begin_value(struct json_canon *c, const json_t *v, struct why *w)
 {
 	char text[NUMBER_TEXT_MAX];
-
 	switch (json_typeof(v)) {
 	case JANSSON_OBJECT:
 	case JANSSON_ARRAY:
@@ -252,14 +239,11 @@ static enum err begin_value(struct json_canon *c, const json_t *v, struct why *w
 static enum err step(struct json_canon *c, struct why *w)
 {
 	const json_t *v = c->value;
-	const struct member *m;
-	struct frame *f;
-
 	if (v != NULL) {
 		c->value = NULL;
 		return begin_value(c, v, w);
 	}
-	f = &c->frames[c->depth - 1];
+	struct frame *f = &c->frames[c->depth - 1];
 	if (f->next == f->n) {
 		c->members_n = f->members;
 		c->depth--;
@@ -269,7 +253,7 @@ static enum err step(struct json_canon *c, struct why *w)
 	if (f->next > 0)
 		emit(c, ", ", 2);
 	if (json_typeof(f->v) == JANSSON_OBJECT) {
-		m = &c->members[f->members + f->next];
+		const struct member *m = &c->members[f->members + f->next];
 		begin_string(c, m->name, true);
 		c->value = m->v;
 	} else {
@@ -282,7 +266,6 @@ static enum err step(struct json_canon *c, struct why *w)
 enum err json_canon_new(struct json_canon **out, const struct json_value *v, bool quoted, struct why *w)
 {
 	struct json_canon *c = calloc(1, sizeof *c);
-
 	if (c == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for the canonical form");
 	c->quoted = quoted;
@@ -293,8 +276,6 @@ enum err json_canon_new(struct json_canon **out, const struct json_value *v, boo
 
 enum err json_canon_read(struct json_canon *c, uint8_t *out, size_t cap, size_t *n, struct why *w)
 {
-	enum err e;
-
 	c->out = out;
 	c->cap = cap;
 	c->n = 0;
@@ -306,7 +287,7 @@ enum err json_canon_read(struct json_canon *c, uint8_t *out, size_t cap, size_t 
 		}
 		if (c->value == NULL && c->depth == 0)
 			break;
-		e = step(c, w);
+		const enum err e = step(c, w);
 		if (e != ERR_OK)
 			return e;
 	}
@@ -330,7 +311,6 @@ enum err json_canon_all(const struct json_value *v, struct buf *out, struct why 
 	uint8_t chunk[CHUNK];
 	size_t n = 1;
 	enum err e = json_canon_new(&c, v, false, w);
-
 	while (e == ERR_OK && n > 0) {
 		e = json_canon_read(c, chunk, sizeof chunk, &n, w);
 		if (e == ERR_OK) {

@@ -1,3 +1,4 @@
+/* lex.c - the tokens of a JSON text: strings, numbers, words, and what is wrong with them. */
 #include "lex.h"
 
 #include <math.h>
@@ -6,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "scan.h"
 
 enum { NUMBER_SHORT = 64 };
@@ -13,9 +15,6 @@ enum { NUMBER_SHORT = 64 };
 enum err lex_fault(const struct lex *l, size_t at, const char *fmt, ...)
 {
 	size_t line = 1, column = 1;
-	char text[WHY_TEXT_MAX];
-	va_list ap;
-
 	for (size_t i = 0; i < at; i++) {
 		if (l->text.p[i] == '\n') {
 			line++;
@@ -24,8 +23,10 @@ enum err lex_fault(const struct lex *l, size_t at, const char *fmt, ...)
 			column++;
 		}
 	}
+	char text[WHY_TEXT_MAX];
+	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
+	(void)vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	return why_tell(l->why, ERR_INVALID, "body", "line %zu, column %zu: %s", line, column, text);
 }
@@ -47,27 +48,25 @@ static struct bytes rest(const struct lex *l)
 
 enum err lex_unexpected(const struct lex *l, const char *expected)
 {
-	struct bytes r = rest(l);
-	char show[JSON_SHOW_SIZE];
-	uint32_t cp;
-	size_t n = 0;
-
+	const struct bytes r = rest(l);
 	if (r.n == 0)
 		return lex_fault(l, l->at, "the text ends where %s is expected", expected);
+	size_t n = 0;
 	while (n < r.n && is_letter(r.p[n]))
 		n++;
+	uint32_t cp;
 	if (n == 0)
-		n = scan_utf8(r.p, r.n, &cp);
+		n = utf8_next(r.p, r.n, &cp);
 	if (n == 0)
 		return lex_fault(l, l->at, "malformed UTF-8");
+	char show[JSON_SHOW_SIZE];
 	return lex_fault(l, l->at, "%s is expected here, not \"%s\"", expected, json_show(bytes_of(r.p, n), show));
 }
 
 void lex_space(struct lex *l)
 {
 	while (l->at < l->text.n) {
-		uint8_t c = l->text.p[l->at];
-
+		const uint8_t c = l->text.p[l->at];
 		if (c != ' ' && c != '\n' && c != '\r' && c != '\t')
 			return;
 		l->at++;
@@ -82,13 +81,11 @@ int lex_peek(const struct lex *l)
 /* The four digits of \uXXXX that begins at `at`, or -1. */
 static int32_t unicode_escape(const struct lex *l, size_t at)
 {
-	int32_t v = 0;
-
 	if (l->text.n - at < 6 || l->text.p[at] != '\\' || l->text.p[at + 1] != 'u')
 		return -1;
+	int32_t v = 0;
 	for (size_t i = at + 2; i < at + 6; i++) {
-		uint8_t c = l->text.p[i];
-
+		const uint8_t c = l->text.p[i];
 		if (is_digit(c))
 			v = v << 4 | (c - '0');
 		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
@@ -103,7 +100,6 @@ static void put_utf8(struct buf *b, uint32_t cp)
 {
 	uint8_t u[4];
 	size_t n = 0;
-
 	if (cp < 0x80) {
 		u[n++] = (uint8_t)cp;
 	} else if (cp < 0x800) {
@@ -123,8 +119,7 @@ static void put_utf8(struct buf *b, uint32_t cp)
 
 static enum err take_unicode(struct lex *l, struct buf *into)
 {
-	int32_t high = unicode_escape(l, l->at), low;
-
+	const int32_t high = unicode_escape(l, l->at);
 	if (high < 0)
 		return lex_fault(l, l->at, "\\u must be followed by four hexadecimal digits");
 	if (high < 0xd800 || high > 0xdfff) {
@@ -132,7 +127,7 @@ static enum err take_unicode(struct lex *l, struct buf *into)
 		l->at += 6;
 		return ERR_OK;
 	}
-	low = unicode_escape(l, l->at + 6);
+	const int32_t low = unicode_escape(l, l->at + 6);
 	if (high > 0xdbff || low < 0xdc00 || low > 0xdfff)
 		return lex_fault(l, l->at, "\\u%04x is half of a surrogate pair without the other half",
 				 (unsigned)high);
@@ -144,13 +139,11 @@ static enum err take_unicode(struct lex *l, struct buf *into)
 static enum err take_escape(struct lex *l, struct buf *into)
 {
 	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-	int c = l->text.n - l->at < 2 ? -1 : l->text.p[l->at + 1];
-	const char *found;
-	char show[JSON_SHOW_SIZE];
-
+	const int c = l->text.n - l->at < 2 ? -1 : l->text.p[l->at + 1];
 	if (c == 'u')
 		return take_unicode(l, into);
-	found = c <= 0 ? NULL : strchr(from, c);
+	const char *found = c <= 0 ? NULL : strchr(from, c);
+	char show[JSON_SHOW_SIZE];
 	if (found == NULL)
 		return lex_fault(l, l->at, "\"%s\" is not an escape that JSON has",
 				 json_show(bytes_of(l->text.p + l->at, c < 0 ? 1 : 2), show));
@@ -161,16 +154,13 @@ static enum err take_escape(struct lex *l, struct buf *into)
 
 enum err lex_string(struct lex *l, struct buf *into, struct bytes *out)
 {
-	size_t quote = l->at++, run = l->at;
+	const size_t quote = l->at++;
+	size_t run = l->at;
 	bool direct = true;
-
 	buf_reset(into);
 	for (;;) {
-		struct bytes r = rest(l);
+		const struct bytes r = rest(l);
 		size_t n = scan_run(r.p, r.n);
-		uint32_t cp;
-		enum err e;
-
 		l->at += n;
 		if (n == r.n)
 			return lex_fault(l, quote, "this string is not closed");
@@ -179,7 +169,7 @@ enum err lex_string(struct lex *l, struct buf *into, struct bytes *out)
 		if (r.p[n] == '\\') {
 			direct = false;
 			buf_put(into, l->text.p + run, l->at - run);
-			e = take_escape(l, into);
+			const enum err e = take_escape(l, into);
 			if (e != ERR_OK)
 				return e;
 			run = l->at;
@@ -187,7 +177,8 @@ enum err lex_string(struct lex *l, struct buf *into, struct bytes *out)
 		}
 		if (r.p[n] < 0x20)
 			return lex_fault(l, l->at, "control character 0x%02x must be escaped in a string", r.p[n]);
-		n = scan_utf8(r.p + n, r.n - n, &cp);
+		uint32_t cp;
+		n = utf8_next(r.p + n, r.n - n, &cp);
 		if (n == 0)
 			return lex_fault(l, l->at, "malformed UTF-8");
 		l->at += n;
@@ -220,10 +211,8 @@ static enum err make_integer(struct lex *l, struct bytes digits, bool negative, 
 {
 	const uint64_t most = (uint64_t)INT64_MAX + negative;
 	uint64_t v = 0;
-
 	for (size_t i = 0; i < digits.n; i++) {
-		unsigned d = digits.p[i] - (unsigned)'0';
-
+		const unsigned d = digits.p[i] - (unsigned)'0';
 		if (v > (most - d) / 10)
 			return lex_fault(l, begin, "the integer does not fit into 64 bits");
 		v = v * 10 + d;
@@ -236,8 +225,6 @@ static enum err make_real(struct lex *l, struct bytes text, bool zero, size_t be
 {
 	char few[NUMBER_SHORT];
 	const char *s = few;
-	double d;
-
 	if (text.n < sizeof few) {
 		memcpy(few, text.p, text.n);
 		few[text.n] = '\0';
@@ -248,7 +235,7 @@ static enum err make_real(struct lex *l, struct bytes text, bool zero, size_t be
 		if (s == NULL)
 			return buf_check(&l->string, l->why);
 	}
-	d = strtod(s, NULL);
+	const double d = strtod(s, NULL);
 	if (!isfinite(d))
 		return lex_fault(l, begin, "the number is too large for a double");
 	if (d == 0 && !zero)
@@ -267,18 +254,17 @@ static bool mantissa_zero(struct bytes text)
 
 enum err lex_number(struct lex *l, json_t **out)
 {
-	size_t begin = l->at, digits;
-	bool negative = lex_peek(l) == '-', real = false;
-	struct bytes text;
-
+	const size_t begin = l->at;
+	const bool negative = lex_peek(l) == '-';
 	l->at += negative;
-	digits = l->at;
+	const size_t digits = l->at;
 	skip_digits(l);
 	if (l->at == digits)
 		return lex_unexpected(l, "a digit");
 	if (l->text.p[digits] == '0' && l->at > digits + 1)
 		return lex_fault(l, begin, "a number must not begin with a superfluous 0");
-	text = bytes_of(l->text.p + digits, l->at - digits);
+	const struct bytes whole = bytes_of(l->text.p + digits, l->at - digits);
+	bool real = false;
 	if (lex_peek(l) == '.') {
 		real = true;
 		l->at++;
@@ -296,18 +282,18 @@ enum err lex_number(struct lex *l, json_t **out)
 		skip_digits(l);
 	}
 	if (!real)
-		return make_integer(l, text, negative, begin, out);
-	text = bytes_of(l->text.p + begin, l->at - begin);
+		return make_integer(l, whole, negative, begin, out);
+	const struct bytes text = bytes_of(l->text.p + begin, l->at - begin);
 	return make_real(l, text, mantissa_zero(text), begin, out);
 }
 
 enum err lex_word(struct lex *l, json_t **out)
 {
-	struct bytes r = rest(l), word;
-	json_t *v;
-
-	for (word = bytes_of(r.p, 0); word.n < r.n && is_letter(r.p[word.n]);)
+	const struct bytes r = rest(l);
+	struct bytes word = bytes_of(r.p, 0);
+	while (word.n < r.n && is_letter(r.p[word.n]))
 		word.n++;
+	json_t *v;
 	if (bytes_is(word, "true"))
 		v = json_true();
 	else if (bytes_is(word, "false"))

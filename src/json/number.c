@@ -1,3 +1,4 @@
+/* number.c - numbers as text: integers, and reals as Python's repr() writes them. */
 #include "number.h"
 
 #include <float.h>
@@ -18,15 +19,14 @@ struct decimal {
 size_t number_int(int64_t v, char *out)
 {
 	char text[NUMBER_TEXT_MAX];
-	size_t at = sizeof text, n;
+	size_t at = sizeof text;
 	uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-
 	do
 		text[--at] = (char)('0' + u % 10);
 	while ((u /= 10) > 0);
 	if (v < 0)
 		text[--at] = '-';
-	n = sizeof text - at;
+	const size_t n = sizeof text - at;
 	memcpy(out, text + at, n);
 	return n;
 }
@@ -47,20 +47,19 @@ static bool step_up(char *text)
 /* v > 0; text gets it as %e writes it. */
 static void shortest(double v, char text[E_TEXT_MAX])
 {
-	int unused, n = v < DBL_MIN ? 1 : DBL_DIG;
-
 	/* What has at most DBL_DIG digits is what rounding to DBL_DIG digits yields, but for the zeros at its end. That
 	 * is not so below DBL_MIN, where doubles have fewer bits. */
-	for (; n < DIGITS_MAX; n++) {
-		snprintf(text, E_TEXT_MAX, "%.*e", n - 1, v);
+	for (int n = v < DBL_MIN ? 1 : DBL_DIG; n < DIGITS_MAX; n++) {
+		(void)snprintf(text, E_TEXT_MAX, "%.*e", n - 1, v);
 		if (strtod(text, NULL) == v)
 			return;
 		/* The doubles under a power of two lie closer together than those over it, so that the decimal next
 		 * above may still be read as v when the closest, below v, is not. */
+		int unused;
 		if (frexp(v, &unused) == 0.5 && step_up(text) && strtod(text, NULL) == v)
 			return;
 	}
-	snprintf(text, E_TEXT_MAX, "%.*e", DIGITS_MAX - 1, v);
+	(void)snprintf(text, E_TEXT_MAX, "%.*e", DIGITS_MAX - 1, v);
 }
 
 static void take_apart(const char *text, struct decimal *d)
@@ -83,13 +82,11 @@ static size_t zeros(char *out, int n)
 size_t number_real(double v, char *out)
 {
 	struct decimal d = {.digits = "0", .n = 1, .point = 1};
-	char text[E_TEXT_MAX];
 	size_t n = 0;
-	int whole;
-
 	if (signbit(v))
 		out[n++] = '-';
 	if (v != 0) {
+		char text[E_TEXT_MAX];
 		shortest(fabs(v), text);
 		take_apart(text, &d);
 	}
@@ -107,7 +104,7 @@ size_t number_real(double v, char *out)
 			out[n++] = '0';
 		return n + number_int(d.point, out + n);
 	}
-	whole = d.point <= 0 ? 0 : d.point < d.n ? d.point : d.n;
+	const int whole = d.point <= 0 ? 0 : d.point < d.n ? d.point : d.n;
 	memcpy(out + n, d.digits, (size_t)whole);
 	n += (size_t)whole;
 	n += zeros(out + n, d.point <= 0 ? 1 : d.point - whole);

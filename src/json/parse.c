@@ -1,3 +1,4 @@
+/* parse.c - the grammar: tokens of lex.h become a tree of values, without recursion. */
 #include "lex.h"
 
 struct reader {
@@ -18,17 +19,14 @@ static bool in_object(const struct reader *r)
 static enum err read_value(struct reader *r, json_t **out)
 {
 	struct lex *l = &r->lex;
-	struct bytes s;
-	json_t *v;
-	enum err e;
-	int c;
-
 	lex_space(l);
-	c = lex_peek(l);
+	const int c = lex_peek(l);
 	if (c == '-' || (c >= '0' && c <= '9'))
 		return lex_number(l, out);
+	json_t *v;
 	if (c == '"') {
-		e = lex_string(l, &l->string, &s);
+		struct bytes s;
+		const enum err e = lex_string(l, &l->string, &s);
 		if (e != ERR_OK)
 			return e;
 		v = json_stringn_nocheck((const char *)s.p, s.n);
@@ -50,17 +48,15 @@ static enum err read_value(struct reader *r, json_t **out)
 static enum err attach(struct reader *r, json_t *v)
 {
 	json_t *to = r->depth > 0 ? r->open[r->depth - 1] : NULL;
-	char show[JSON_SHOW_SIZE];
 	int failed = 0;
-
 	if (to == NULL) {
 		r->root = v;
 	} else if (!in_object(r)) {
 		failed = json_array_append_new(to, v);
 	} else {
-		size_t before = json_object_size(to);
-
+		const size_t before = json_object_size(to);
 		failed = json_object_setn_new_nocheck(to, (const char *)r->name.p, r->name.n, v);
+		char show[JSON_SHOW_SIZE];
 		if (failed == 0 && json_object_size(to) == before)
 			return lex_fault(&r->lex, r->name_at, "duplicate key \"%s\"", json_show(r->name, show));
 	}
@@ -70,13 +66,11 @@ static enum err attach(struct reader *r, json_t *v)
 static enum err read_name(struct reader *r)
 {
 	struct lex *l = &r->lex;
-	enum err e;
-
 	lex_space(l);
 	if (lex_peek(l) != '"')
 		return lex_unexpected(l, "a key in double quotes");
 	r->name_at = l->at;
-	e = lex_string(l, &l->key, &r->name);
+	const enum err e = lex_string(l, &l->key, &r->name);
 	if (e != ERR_OK)
 		return e;
 	lex_space(l);
@@ -91,10 +85,8 @@ static enum err read_name(struct reader *r)
 static enum err read_between(struct reader *r, bool fresh, bool *more)
 {
 	struct lex *l = &r->lex;
-
 	for (; r->depth > 0; r->depth--, fresh = false) {
-		bool object = in_object(r);
-
+		const bool object = in_object(r);
 		lex_space(l);
 		if (lex_peek(l) == (object ? '}' : ']')) {
 			l->at++;
@@ -115,19 +107,17 @@ static enum err read_between(struct reader *r, bool fresh, bool *more)
 
 static enum err read_all(struct reader *r)
 {
-	bool more = true, container;
-	json_t *v = NULL;
-	enum err e;
-
 	if (r->lex.text.n == 0)
 		return lex_fault(&r->lex, 0, "the text is empty");
 	if (r->lex.text.n >= 3 && bytes_is(bytes_of(r->lex.text.p, 3), "\xef\xbb\xbf"))
 		return lex_fault(&r->lex, 0, "the text begins with a byte order mark, which must be left out");
+	bool more = true;
 	while (more) {
-		e = read_value(r, &v);
+		json_t *v = NULL;
+		enum err e = read_value(r, &v);
 		if (e != ERR_OK)
 			return e;
-		container = json_typeof(v) == JANSSON_OBJECT || json_typeof(v) == JANSSON_ARRAY;
+		const bool container = json_typeof(v) == JANSSON_OBJECT || json_typeof(v) == JANSSON_ARRAY;
 		e = attach(r, v);
 		if (e != ERR_OK)
 			return e;
@@ -142,13 +132,11 @@ static enum err read_all(struct reader *r)
 
 enum err json_parse(struct json **out, struct bytes text, struct why *w)
 {
-	struct reader r;
-	enum err e;
-
+	struct reader r; /* not zeroed: `open` is large, and what of it counts is below depth */
 	r.lex = (struct lex){.text = text, .key = BUF_INIT(text.n), .string = BUF_INIT(text.n), .why = w};
 	r.root = NULL;
 	r.depth = 0;
-	e = read_all(&r);
+	const enum err e = read_all(&r);
 	if (e == ERR_OK) {
 		*out = (struct json *)r.root;
 		r.root = NULL;

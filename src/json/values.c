@@ -1,10 +1,11 @@
+/* values.c - jansson's values, as json.h shows them. */
 #include "values.h"
 
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "scan.h"
+#include "base/utf8.h"
 
 static void *alloc(size_t n)
 {
@@ -66,7 +67,6 @@ const char *json_type_name(enum json_type t)
 		[JSON_INT] = "an integer", [JSON_REAL] = "a real number", [JSON_STRING] = "a string",
 		[JSON_ARRAY] = "an array", [JSON_OBJECT] = "an object",
 	};
-
 	return names[t];
 }
 
@@ -99,7 +99,6 @@ const struct json_value *json_at(const struct json_value *array, size_t i)
 bool json_next(const struct json_value *object, void **it, struct bytes *key, const struct json_value **v)
 {
 	json_t *o = json_lib(object);
-
 	*it = *it == NULL ? json_object_iter(o) : json_object_iter_next(o, *it);
 	if (*it == NULL)
 		return false;
@@ -112,15 +111,12 @@ const char *json_show(struct bytes text, char out[JSON_SHOW_SIZE])
 {
 	static const char hex[] = "0123456789abcdef";
 	size_t n = 0, len;
-
 	for (size_t i = 0; i < text.n; i += len) {
 		const uint8_t *p = text.p + i;
-		char escaped[4] = {'\\', 'x', hex[*p >> 4], hex[*p & 15]};
+		const char escaped[4] = {'\\', 'x', hex[*p >> 4], hex[*p & 15]};
 		uint32_t cp;
-		bool plain;
-
-		len = scan_utf8(p, text.n - i, &cp);
-		plain = len > 0 && cp >= 0x20 && !(cp >= 0x7f && cp <= 0x9f);
+		len = utf8_next(p, text.n - i, &cp);
+		const bool plain = len > 0 && cp >= 0x20 && !(cp >= 0x7f && cp <= 0x9f);
 		if (len == 0)
 			len = 1;
 		if (n + (plain ? len : sizeof escaped) > JSON_SHOW_MAX) {

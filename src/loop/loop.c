@@ -1,3 +1,6 @@
+/* loop.c - turns: descriptors, timers, signals, and the guest. */
+#include "loop.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +9,6 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "loop.h"
 #include "pool.h"
 
 enum { SIGNALS_MAX = 8, WAIT_MAX_MS = 60 * 1000 };
@@ -49,8 +51,7 @@ static void on_wake(struct loop_io *io, uint32_t events)
 	struct loop *l = io->ctx;
 	uint64_t count;
 	(void)events;
-	ssize_t ignored = read(io->fd, &count, sizeof count);
-	(void)ignored;
+	(void)!read(io->fd, &count, sizeof count);
 	call_done(l, pool_finished(l->pool));
 }
 
@@ -67,10 +68,10 @@ static void on_signals(struct loop_io *io, uint32_t events)
 
 enum err loop_new(struct loop **out, const struct clock *clock, unsigned workers, unsigned nsm_queue, struct why *w)
 {
-	enum err e = ERR_OK;
 	struct loop *l = calloc(1, sizeof *l);
 	if (l == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for the event loop");
+	enum err e = ERR_OK;
 	l->clock = clock;
 	l->now_ms = clock_mono(clock);
 	l->wake = (struct loop_io){.fd = -1, .ready = on_wake, .ctx = l};
@@ -97,12 +98,17 @@ out:
 	return e;
 }
 
+void loop_end_jobs(struct loop *l)
+{
+	if (l->pool != NULL)
+		call_done(l, pool_stop(l->pool));
+}
+
 void loop_free(struct loop *l)
 {
 	if (l == NULL)
 		return;
-	if (l->pool != NULL)
-		call_done(l, pool_stop(l->pool));
+	loop_end_jobs(l);
 	pool_free(l->pool);
 	if (l->signals.fd >= 0)
 		close(l->signals.fd);

@@ -1,13 +1,20 @@
+/* pool.c - worker threads, a queue for each lane. */
+#include "pool.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "pool.h"
+enum { URGENT, ORDINARY, QUEUES };
+
+struct queue {
+	struct loop_job *head, **tail;
+};
 
 struct lane {
 	struct pool *pool;
 	pthread_cond_t wake;
-	struct loop_job *head, **tail;
+	struct queue queue[QUEUES];
 	size_t waiting, waiting_max; /* queued, not yet taken by a thread */
 	size_t unsettled;	     /* submitted, `done` not yet called; loop thread only */
 };
@@ -15,43 +22,64 @@ struct lane {
 struct pool {
 	pthread_mutex_t mutex;
 	struct lane lane[LANE_COUNT];
-	struct loop_job *done, **done_tail;
+	struct queue done;
 	int wake_fd;
 	bool stopping;
 	unsigned n_threads;
 	pthread_t thread[];
 };
 
+static void push(struct queue *q, struct loop_job *j)
+{
+	j->next = NULL;
+	*q->tail = j;
+	q->tail = &j->next;
+}
+
+/* All of it, oldest first. */
+static struct loop_job *empty(struct queue *q)
+{
+	struct loop_job *j = q->head;
+	q->head = NULL;
+	q->tail = &q->head;
+	return j;
+}
+
+static struct loop_job *pop(struct lane *lane)
+{
+	struct queue *q = &lane->queue[lane->queue[URGENT].head != NULL ? URGENT : ORDINARY];
+	struct loop_job *j = q->head;
+	if (j == NULL)
+		return NULL;
+	q->head = j->next;
+	if (q->head == NULL)
+		q->tail = &q->head;
+	lane->waiting--;
+	return j;
+}
+
 static void *worker(void *arg)
 {
 	struct lane *lane = arg;
 	struct pool *p = lane->pool;
-
 	pthread_mutex_lock(&p->mutex);
 	while (!p->stopping) {
-		struct loop_job *j = lane->head;
+		struct loop_job *j = pop(lane);
 		if (j == NULL) {
 			pthread_cond_wait(&lane->wake, &p->mutex);
 			continue;
 		}
-		lane->head = j->next;
-		if (lane->head == NULL)
-			lane->tail = &lane->head;
-		lane->waiting--;
 		pthread_mutex_unlock(&p->mutex);
 
 		j->run(j);
 
 		pthread_mutex_lock(&p->mutex);
-		bool was_empty = p->done == NULL;
-		j->next = NULL;
-		*p->done_tail = j;
-		p->done_tail = &j->next;
+		bool was_empty = p->done.head == NULL;
+		push(&p->done, j);
 		if (was_empty) {
 			const uint64_t one = 1;
 			/* An eventfd can only refuse when its counter is full, and then the loop is awake anyway. */
-			ssize_t ignored = write(p->wake_fd, &one, sizeof one);
-			(void)ignored;
+			(void)!write(p->wake_fd, &one, sizeof one);
 		}
 	}
 	pthread_mutex_unlock(&p->mutex);
@@ -65,12 +93,13 @@ enum err pool_new(struct pool **out, int wake_fd, unsigned workers, unsigned nsm
 	if (p == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for %u worker threads", threads);
 	p->wake_fd = wake_fd;
-	p->done_tail = &p->done;
+	(void)empty(&p->done);
 	pthread_mutex_init(&p->mutex, NULL);
 	for (int i = 0; i < LANE_COUNT; i++) {
 		struct lane *lane = &p->lane[i];
 		lane->pool = p;
-		lane->tail = &lane->head;
+		for (int q = 0; q < QUEUES; q++)
+			(void)empty(&lane->queue[q]);
 		lane->waiting_max = i == LANE_NSM ? nsm_queue : LOOP_CPU_QUEUE_MAX;
 		pthread_cond_init(&lane->wake, NULL);
 	}
@@ -89,9 +118,7 @@ enum err pool_new(struct pool **out, int wake_fd, unsigned workers, unsigned nsm
 	if (p->n_threads < threads) {
 		pool_free(p);
 		return why_set(w, ERR_ENVIRONMENT,
-			       "cannot start %u worker threads: raise the limit on tasks, or lower "
-			       "`workers`",
-			       threads);
+			       "cannot start %u worker threads: raise the limit on tasks, or lower `workers`", threads);
 	}
 	*out = p;
 	return ERR_OK;
@@ -108,11 +135,9 @@ struct loop_job *pool_stop(struct pool *p)
 		pthread_join(p->thread[i], NULL);
 	p->n_threads = 0;
 	for (int i = 0; i < LANE_COUNT; i++) {
-		struct lane *lane = &p->lane[i];
-		*p->done_tail = lane->head;
-		if (lane->head != NULL)
-			p->done_tail = lane->tail;
-		lane->head = NULL;
+		struct loop_job *j;
+		while ((j = pop(&p->lane[i])) != NULL)
+			push(&p->done, j);
 	}
 	return pool_finished(p);
 }
@@ -131,14 +156,11 @@ void pool_free(struct pool *p)
 enum err pool_submit(struct pool *p, enum loop_lane lane_id, struct loop_job *j, struct why *w)
 {
 	struct lane *lane = &p->lane[lane_id];
-
 	pthread_mutex_lock(&p->mutex);
 	const bool full = p->stopping || lane->waiting >= lane->waiting_max;
 	if (!full) {
 		j->lane = lane_id;
-		j->next = NULL;
-		*lane->tail = j;
-		lane->tail = &j->next;
+		push(&lane->queue[j->urgent ? URGENT : ORDINARY], j);
 		lane->waiting++;
 		pthread_cond_signal(&lane->wake);
 	}
@@ -155,9 +177,7 @@ enum err pool_submit(struct pool *p, enum loop_lane lane_id, struct loop_job *j,
 struct loop_job *pool_finished(struct pool *p)
 {
 	pthread_mutex_lock(&p->mutex);
-	struct loop_job *j = p->done;
-	p->done = NULL;
-	p->done_tail = &p->done;
+	struct loop_job *j = empty(&p->done);
 	pthread_mutex_unlock(&p->mutex);
 	return j;
 }

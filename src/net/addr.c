@@ -1,3 +1,4 @@
+/* addr.c - addresses as text and as the kernel knows them. */
 #include "net.h"
 
 #include <arpa/inet.h>
@@ -14,11 +15,10 @@
 /* Digits only. VMADDR_PORT_ANY is no port of its own: vsock writes "any" as 0, as TCP does. */
 static bool parse_port(const char *s, uint32_t most, uint32_t *out)
 {
-	uint64_t v = 0;
-
 	if (*s == '\0')
 		return false;
-	for (; *s; s++) {
+	uint64_t v = 0;
+	for (; *s != '\0'; s++) {
 		if (*s < '0' || *s > '9')
 			return false;
 		v = v * 10 + (uint64_t)(*s - '0');
@@ -32,7 +32,7 @@ static bool parse_port(const char *s, uint32_t most, uint32_t *out)
 static enum err parse_unix(struct net_addr *out, const char *path, struct why *w)
 {
 	struct sockaddr_un *sa = (struct sockaddr_un *)&out->sa;
-	size_t n = strlen(path);
+	const size_t n = strlen(path);
 
 	if (n == 0)
 		return why_set(w, ERR_CONFIG, "unix: lacks a path; " FORMS);
@@ -40,10 +40,10 @@ static enum err parse_unix(struct net_addr *out, const char *path, struct why *w
 	if (path[0] == '@')
 		return why_set(w, ERR_CONFIG,
 			       "abstract sockets are not served, because they have no permissions; " FORMS);
-	if (n >= sizeof(sa->sun_path))
+	if (n >= sizeof sa->sun_path)
 		return why_set(w, ERR_CONFIG,
 			       "the path of a Unix socket may be at most %zu bytes long, and this is %zu: %s",
-			       sizeof(sa->sun_path) - 1, n, path);
+			       sizeof sa->sun_path - 1, n, path);
 	out->kind = NET_UNIX;
 	sa->sun_family = AF_UNIX;
 	memcpy(sa->sun_path, path, n + 1);
@@ -53,29 +53,27 @@ static enum err parse_unix(struct net_addr *out, const char *path, struct why *w
 
 static enum err parse_vsock(struct net_addr *out, const char *text, const char *port, struct why *w)
 {
-	struct sockaddr_vm *sa = (struct sockaddr_vm *)&out->sa;
 	uint32_t n;
-
 	if (!parse_port(port, VMADDR_PORT_ANY - 1, &n))
 		return why_set(w, ERR_CONFIG, "\"%s\" has no vsock port from 0 to %u; " FORMS, text,
 			       VMADDR_PORT_ANY - 1);
+	struct sockaddr_vm *sa = (struct sockaddr_vm *)&out->sa;
 	out->kind = NET_VSOCK;
 	sa->svm_family = AF_VSOCK;
 	sa->svm_cid = VMADDR_CID_ANY;
 	sa->svm_port = n == 0 ? VMADDR_PORT_ANY : n;
-	out->len = sizeof(*sa);
+	out->len = sizeof *sa;
 	return ERR_OK;
 }
 
 static bool host4(struct net_addr *out, const char *host, uint16_t port)
 {
 	struct sockaddr_in *sa = (struct sockaddr_in *)&out->sa;
-
 	if (inet_pton(AF_INET, host, &sa->sin_addr) != 1)
 		return false;
 	sa->sin_family = AF_INET;
 	sa->sin_port = htons(port);
-	out->len = sizeof(*sa);
+	out->len = sizeof *sa;
 	out->loopback = ntohl(sa->sin_addr.s_addr) >> 24 == 127;
 	return true;
 }
@@ -83,12 +81,11 @@ static bool host4(struct net_addr *out, const char *host, uint16_t port)
 static bool host6(struct net_addr *out, const char *host, uint16_t port)
 {
 	struct sockaddr_in6 *sa = (struct sockaddr_in6 *)&out->sa;
-
 	if (inet_pton(AF_INET6, host, &sa->sin6_addr) != 1)
 		return false;
 	sa->sin6_family = AF_INET6;
 	sa->sin6_port = htons(port);
-	out->len = sizeof(*sa);
+	out->len = sizeof *sa;
 	out->loopback = IN6_IS_ADDR_LOOPBACK(&sa->sin6_addr);
 	return true;
 }
@@ -96,23 +93,21 @@ static bool host6(struct net_addr *out, const char *host, uint16_t port)
 static enum err parse_tcp(struct net_addr *out, const char *text, struct why *w)
 {
 	const char *colon = strrchr(text, ':');
-	bool brackets = text[0] == '[';
-	char host[INET6_ADDRSTRLEN];
 	uint32_t port;
-	size_t n;
-
-	if (!colon)
+	if (colon == NULL)
 		return why_set(w, ERR_CONFIG, "\"%s\" is no address; " FORMS, text);
 	if (!parse_port(colon + 1, UINT16_MAX, &port))
 		return why_set(w, ERR_CONFIG, "\"%s\" has no port from 0 to 65535 at its end; " FORMS, text);
-	n = (size_t)(colon - text);
+	const bool brackets = text[0] == '[';
+	size_t n = (size_t)(colon - text);
 	if (brackets) {
 		if (n < 2 || text[n - 1] != ']')
 			return why_set(w, ERR_CONFIG, "\"%s\" lacks the ] of its IPv6 address; " FORMS, text);
 		text++;
 		n -= 2;
 	}
-	if (n < sizeof(host)) {
+	char host[INET6_ADDRSTRLEN];
+	if (n < sizeof host) {
 		memcpy(host, text, n);
 		host[n] = '\0';
 		out->kind = NET_TCP;
@@ -182,11 +177,10 @@ static enum err expect(int fd, int option, int want, const char *what, struct wh
 
 enum err net_bound(struct net_addr *out, int fd, struct why *w)
 {
-	struct net_addr a = {.len = sizeof(a.sa)};
+	struct net_addr a = {.len = sizeof a.sa};
 	enum err e;
-
-	if ((e = expect(fd, SO_TYPE, SOCK_STREAM, "a stream socket", w)) ||
-	    (e = expect(fd, SO_ACCEPTCONN, 1, "a listening socket", w)))
+	if ((e = expect(fd, SO_TYPE, SOCK_STREAM, "a stream socket", w)) != ERR_OK ||
+	    (e = expect(fd, SO_ACCEPTCONN, 1, "a listening socket", w)) != ERR_OK)
 		return e;
 	if (getsockname(fd, (struct sockaddr *)&a.sa, &a.len) != 0)
 		return why_set(w, ERR_ENVIRONMENT, "the address of descriptor %d: %s", fd, strerror(errno));
@@ -207,7 +201,7 @@ void net_text(const struct net_addr *a, const char *scheme, char out[NET_TEXT_MA
 	switch (a->kind) {
 	case NET_UNIX:
 		/* The kernel may give a path that fills the array and has no NUL. */
-		snprintf(out, NET_TEXT_MAX, "unix:%.*s", (int)sizeof(un->sun_path), un->sun_path);
+		snprintf(out, NET_TEXT_MAX, "unix:%.*s", (int)sizeof un->sun_path, un->sun_path);
 		return;
 	case NET_VSOCK:
 		snprintf(out, NET_TEXT_MAX, "vsock:%" PRIu32,
@@ -215,10 +209,10 @@ void net_text(const struct net_addr *a, const char *scheme, char out[NET_TEXT_MA
 		return;
 	case NET_TCP:
 		if (a->sa.ss_family == AF_INET6) {
-			inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
+			inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host);
 			snprintf(out, NET_TEXT_MAX, "%s://[%s]:%u", scheme, host, ntohs(in6->sin6_port));
 		} else {
-			inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+			inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
 			snprintf(out, NET_TEXT_MAX, "%s://%s:%u", scheme, host, ntohs(in->sin_port));
 		}
 	}

@@ -1,3 +1,4 @@
+/* systemd.c - the service manager: sockets that it passes, and what it wants to be told. */
 #include "net.h"
 
 #include <errno.h>
@@ -12,10 +13,9 @@ enum { FIRST_FD = 3 };
 /* The whole text as a decimal number; what a service manager sets has no sign and no space. */
 static bool number(const char *s, int64_t *out)
 {
-	char *end;
-
-	if (!s || *s < '0' || *s > '9')
+	if (s == NULL || *s < '0' || *s > '9')
 		return false;
+	char *end;
 	errno = 0;
 	*out = strtoll(s, &end, 10);
 	return errno == 0 && *end == '\0';
@@ -23,11 +23,10 @@ static bool number(const char *s, int64_t *out)
 
 static enum err take(struct net_activated *a, int fd, const char *name, size_t n, struct why *w)
 {
-	int flags = fcntl(fd, F_GETFL);
-
-	if (n == 0 || n >= sizeof(a->name))
+	if (n == 0 || n >= sizeof a->name)
 		return why_set(w, ERR_ENVIRONMENT, "LISTEN_FDNAMES: a name must have 1 to %zu bytes",
-			       sizeof(a->name) - 1);
+			       sizeof a->name - 1);
+	const int flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
 		return why_set(w, ERR_ENVIRONMENT, "LISTEN_FDS: descriptor %d: %s", fd, strerror(errno));
 	memcpy(a->name, name, n);
@@ -40,7 +39,6 @@ static enum err take_all(struct net_activated out[NET_ACTIVATION_MAX], size_t *n
 {
 	const char *names = getenv("LISTEN_FDNAMES");
 	int64_t count, pid;
-	enum err e;
 
 	*n = 0;
 	/* Variables meant for another process, which passed them on to us, are no activation. */
@@ -53,12 +51,12 @@ static enum err take_all(struct net_activated out[NET_ACTIVATION_MAX], size_t *n
 			       "LISTEN_FDS: %" PRId64 " sockets were passed, and at most %d are taken", count,
 			       (int)NET_ACTIVATION_MAX);
 	for (int i = 0; i < (int)count; i++) {
-		size_t len = names ? strcspn(names, ":") : 0;
-
-		e = names ? take(&out[i], FIRST_FD + i, names, len, w) : take(&out[i], FIRST_FD + i, "unknown", 7, w);
-		if (e)
+		const size_t len = names != NULL ? strcspn(names, ":") : 0;
+		const enum err e = names != NULL ? take(&out[i], FIRST_FD + i, names, len, w)
+						 : take(&out[i], FIRST_FD + i, "unknown", 7, w);
+		if (e != ERR_OK)
 			return e;
-		if (names)
+		if (names != NULL)
 			names = names[len] == ':' ? names + len + 1 : names + len;
 	}
 	*n = (size_t)count;
@@ -69,14 +67,13 @@ enum err net_activation(struct net_activated out[NET_ACTIVATION_MAX], size_t *n,
 {
 	struct net_activated taken[NET_ACTIVATION_MAX];
 	size_t count;
-	enum err e = take_all(taken, &count, w);
-
+	const enum err e = take_all(taken, &count, w);
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
-	if (e)
+	if (e != ERR_OK)
 		return e;
-	memcpy(out, taken, count * sizeof(taken[0]));
+	memcpy(out, taken, count * sizeof taken[0]);
 	*n = count;
 	return ERR_OK;
 }
@@ -85,15 +82,14 @@ void net_notify(const char *state)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	size_t n = path ? strlen(path) : 0;
-	int fd;
+	const size_t n = path != NULL ? strlen(path) : 0;
 
-	if (n < 2 || n >= sizeof(sa.sun_path) || (path[0] != '/' && path[0] != '@'))
+	if (n < 2 || n >= sizeof sa.sun_path || (path[0] != '/' && path[0] != '@'))
 		return;
 	memcpy(sa.sun_path, path, n);
 	if (path[0] == '@')
 		sa.sun_path[0] = '\0';
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;
 	/* Nothing can be done about a manager that does not listen, and its watchdog notices. */
@@ -109,7 +105,7 @@ int64_t net_watchdog_ms(void)
 
 	if (!number(getenv("WATCHDOG_USEC"), &usec) || usec <= 0)
 		return 0;
-	if (pid && (!number(pid, &n) || n != getpid()))
+	if (pid != NULL && (!number(pid, &n) || n != getpid()))
 		return 0;
 	return usec / 2000 > 0 ? usec / 2000 : 1;
 }

@@ -3,15 +3,14 @@
  * The ABI is that of the upstream driver's include/uapi/linux/nsm.h, repeated here because Debian 12's kernel headers
  * are older than the driver. The driver takes one call at a time behind a lock of its own, so none is needed here.
  */
-#include <assert.h>
+#include "nsm.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-#include "nsm.h"
 
 struct nsm_iovec {
 	uint64_t addr; /* of our buffer */
@@ -24,9 +23,9 @@ struct nsm_raw {
 
 #define NSM_IOCTL_RAW _IOWR(0x0A, 0x0, struct nsm_raw)
 
-static_assert(sizeof(struct nsm_iovec) == 16, "struct nsm_iovec is two __u64");
-static_assert(offsetof(struct nsm_raw, response) == 16 && sizeof(struct nsm_raw) == 32, "struct nsm_raw has no holes");
-static_assert(NSM_IOCTL_RAW == 0xC0200A00, "the number that the driver knows");
+_Static_assert(sizeof(struct nsm_iovec) == 16, "struct nsm_iovec is two __u64");
+_Static_assert(offsetof(struct nsm_raw, response) == 16 && sizeof(struct nsm_raw) == 32, "struct nsm_raw has no holes");
+_Static_assert(NSM_IOCTL_RAW == 0xC0200A00, "the number that the driver knows");
 
 struct device {
 	int fd;
@@ -40,7 +39,7 @@ static const char *errno_name(int e)
 
 static enum err device_open(void **state, const char *path, struct why *w)
 {
-	struct device *d = malloc(sizeof(*d));
+	struct device *d = malloc(sizeof *d);
 	if (d == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for the NSM device");
 	d->fd = open(path, O_RDWR | O_CLOEXEC);

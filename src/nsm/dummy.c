@@ -1,10 +1,11 @@
 /* dummy.c - development without an NSM. It knows PCRs that nobody can mistake for measured ones, and refuses whatever
  * could be relied on: it gives no randomness, so nothing is ever seeded from it, and it signs nothing.
  */
+#include "nsm.h"
+
 #include <string.h>
 
 #include "cborio.h"
-#include "nsm.h"
 
 enum { DUMMY_PCRS = 16 };
 
@@ -46,8 +47,8 @@ static void describe_nsm(struct buf *reply)
 	cborio_put_cstr(reply, "max_pcrs");
 	cborio_put_uint(reply, DUMMY_PCRS);
 	cborio_put_cstr(reply, "locked_pcrs");
-	cborio_put_array(reply, sizeof(dummy_pcrs));
-	for (size_t i = 0; i < sizeof(dummy_pcrs); i++)
+	cborio_put_array(reply, sizeof dummy_pcrs);
+	for (size_t i = 0; i < sizeof dummy_pcrs; i++)
 		cborio_put_uint(reply, dummy_pcrs[i]);
 	cborio_put_cstr(reply, "digest");
 	cborio_put_cstr(reply, "SHA384");
@@ -57,18 +58,18 @@ static void describe_nsm(struct buf *reply)
 static void describe_pcr(struct buf *reply, uint64_t index)
 {
 	uint8_t value[NSM_PCR_SIZE];
-	if (index >= DUMMY_PCRS || memchr(dummy_pcrs, (int)index, sizeof(dummy_pcrs)) == NULL) {
+	if (index >= DUMMY_PCRS || memchr(dummy_pcrs, (int)index, sizeof dummy_pcrs) == NULL) {
 		put_error(reply, "InvalidIndex");
 		return;
 	}
-	memset(value, (int)index * 0x11, sizeof(value));
+	memset(value, (int)index * 0x11, sizeof value);
 	cborio_put_map(reply, 1);
 	cborio_put_cstr(reply, "DescribePCR");
 	cborio_put_map(reply, 2);
 	cborio_put_cstr(reply, "lock");
 	cborio_put_bool(reply, true);
 	cborio_put_cstr(reply, "data");
-	cborio_put_bytes(reply, bytes_of(value, sizeof(value)));
+	cborio_put_bytes(reply, bytes_of(value, sizeof value));
 }
 
 static bool key_is(struct cborio_reader *r, const char *name)

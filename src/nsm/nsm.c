@@ -20,7 +20,7 @@ struct nsm {
 
 enum err nsm_open_ops(struct nsm **out, const struct nsm_ops *ops, const char *path, struct why *w)
 {
-	struct nsm *n = malloc(sizeof(*n));
+	struct nsm *n = malloc(sizeof *n);
 	if (n == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for the NSM");
 	*n = (struct nsm){ops, NULL};
@@ -91,7 +91,7 @@ struct exchange {
 	struct buf request, reply;
 	struct cborio_reader r;
 	uint64_t outer, inner; /* members left */
-	unsigned seen;
+	uint32_t seen;
 };
 
 static void exchange_free(struct exchange *x)
@@ -117,11 +117,11 @@ static enum err nsm_error(struct exchange *x, struct why *w)
 					    "InvalidResponse", "ReadOnlyIndex",	  "InvalidOperation",
 					    "BufferTooSmall",  "InputTooLarge",	  "InternalError"};
 	struct bytes name = cborio_text(&x->r);
-	struct why unused;
+	struct why unused = {0};
 	(void)cborio_more(&x->r, &x->outer);
 	if (cborio_done(&x->r, &unused) != ERR_OK)
 		return misunderstood(x, w);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		if (bytes_is(name, names[i]))
 			return why_set(w, ERR_NSM, "the NSM refused %s with %s", x->name, names[i]);
 	return why_set(w, ERR_NSM, "the NSM refused %s with an error of unknown name", x->name);
@@ -153,25 +153,13 @@ static enum err ask(struct nsm *n, struct exchange *x, struct why *w)
 /* The place in `names` of the next member, -1 when there is none or it is one that may not come here. */
 static int next_member(struct exchange *x, const char *const *names, unsigned n)
 {
-	if (!cborio_more(&x->r, &x->inner))
-		return -1;
-	struct bytes key = cborio_text(&x->r);
-	for (unsigned i = 0; i < n; i++) {
-		if (!bytes_is(key, names[i]))
-			continue;
-		if ((x->seen >> i & 1u) != 0)
-			break;
-		x->seen |= 1u << i;
-		return (int)i;
-	}
-	cborio_fail(&x->r, "a member is unknown or comes twice");
-	return -1;
+	return cborio_more(&x->r, &x->inner) ? cborio_member(&x->r, names, n, &x->seen) : -1;
 }
 
 /* Behind the last member: all `n` were there, and nothing follows. */
 static enum err complete(struct exchange *x, unsigned n, struct why *w)
 {
-	struct why unused;
+	struct why unused = {0};
 	if (x->seen != (1u << n) - 1)
 		cborio_fail(&x->r, "a member is missing");
 	if (cborio_more(&x->r, &x->outer))
@@ -179,16 +167,10 @@ static enum err complete(struct exchange *x, unsigned n, struct why *w)
 	return cborio_done(&x->r, &unused) != ERR_OK ? misunderstood(x, w) : ERR_OK;
 }
 
-static void check(struct exchange *x, bool good, const char *text)
-{
-	if (!good)
-		cborio_fail(&x->r, text);
-}
-
 static unsigned number(struct exchange *x, uint64_t max)
 {
 	uint64_t v = cborio_uint(&x->r);
-	check(x, v <= max, "a number is out of range");
+	cborio_check(&x->r, v <= max, "a number is out of range");
 	return v <= max ? (unsigned)v : 0;
 }
 
@@ -198,7 +180,7 @@ static enum err only_bytes(struct exchange *x, const char *member, size_t max, s
 	struct bytes got = {NULL, 0};
 	while (next_member(x, &member, 1) == 0) {
 		got = cborio_bytes(&x->r);
-		check(x, got.n >= 1 && got.n <= max, "a byte string is empty or too long");
+		cborio_check(&x->r, got.n >= 1 && got.n <= max, "a byte string is empty or too long");
 	}
 	enum err e = complete(x, 1, w);
 	if (e == ERR_OK)
@@ -212,7 +194,7 @@ static void read_text(struct exchange *x, char *out, size_t size)
 {
 	struct bytes t = cborio_text(&x->r);
 	bool good = t.n >= 1 && t.n < size && memchr(t.p, 0, t.n) == NULL;
-	check(x, good, "a text is empty, too long or holds a NUL");
+	cborio_check(&x->r, good, "a text is empty, too long or holds a NUL");
 	if (good)
 		memcpy(out, t.p, t.n);
 }
@@ -222,7 +204,7 @@ static uint32_t read_locked(struct exchange *x)
 	uint32_t locked = 0;
 	for (uint64_t left = cborio_array(&x->r); cborio_more(&x->r, &left);) {
 		uint32_t bit = UINT32_C(1) << number(x, NSM_PCRS_MAX - 1);
-		check(x, (locked & bit) == 0, "a PCR is listed twice");
+		cborio_check(&x->r, (locked & bit) == 0, "a PCR is listed twice");
 		locked |= bit;
 	}
 	return locked;
@@ -247,13 +229,13 @@ enum err nsm_describe(struct nsm *n, struct nsm_description *out, struct why *w)
 		else if (m == PATCH)
 			d.version_patch = number(&x, UINT16_MAX);
 		else if (m == MODULE_ID)
-			read_text(&x, d.module_id, sizeof(d.module_id));
+			read_text(&x, d.module_id, sizeof d.module_id);
 		else if (m == MAX_PCRS)
 			d.max_pcrs = number(&x, NSM_PCRS_MAX);
 		else if (m == LOCKED_PCRS)
 			d.locked_pcrs = read_locked(&x);
 		else
-			read_text(&x, d.digest, sizeof(d.digest));
+			read_text(&x, d.digest, sizeof d.digest);
 	}
 	e = complete(&x, MEMBERS, w);
 	if (e == ERR_OK && strcmp(d.digest, "SHA384") != 0)
@@ -285,7 +267,7 @@ enum err nsm_pcr(struct nsm *n, unsigned index, struct buf *value, bool *locked,
 			lock = cborio_bool(&x.r);
 		} else {
 			data = cborio_bytes(&x.r);
-			check(&x, data.n == NSM_PCR_SIZE, "a PCR's value is not 48 bytes");
+			cborio_check(&x.r, data.n == NSM_PCR_SIZE, "a PCR's value is not 48 bytes");
 		}
 	}
 	e = complete(&x, MEMBERS, w);

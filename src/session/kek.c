@@ -1,3 +1,4 @@
+/* kek.c - the key-encryption key: read from where it was configured, or made in the runtime directory. */
 #include "session.h"
 
 #include <errno.h>
@@ -8,6 +9,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/file.h"
 
 static const char kek_name[] = "kek";
 static const char kek_temporary[] = "kek.new";
@@ -38,22 +41,11 @@ static enum err check_file(int fd, const char *path, enum kek_rule rule, struct 
 static enum err read_key(int fd, const char *path, struct secret *key, struct why *w)
 {
 	size_t n = 0;
-	enum err e = ERR_OK;
 
 	/* One byte more than a key, to see whether there is more. */
-	while (n <= SESSION_KEK_SIZE) {
-		ssize_t got = read(fd, key->b + n, SESSION_KEK_SIZE + 1 - n);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0) {
-			e = why_set(w, ERR_ENVIRONMENT, "the key file %s cannot be read: %s", path, strerror(errno));
-			goto out;
-		}
-		if (got == 0)
-			break;
-		n += (size_t)got;
-	}
+	enum err e = file_read(fd, "the key file", path, key->b, SESSION_KEK_SIZE + 1, &n, w);
+	if (e != ERR_OK)
+		goto out;
 	if (n != SESSION_KEK_SIZE) {
 		e = why_set(w, ERR_ENVIRONMENT,
 			    "the key file %s has %s bytes than the %d of a key; make one with "
@@ -150,8 +142,14 @@ static enum err read_or_make(const char *runtime_dir, const struct random *rando
 	char path[PATH_MAX];
 	bool found;
 	int dir = -1;
-	enum err e = join(path, runtime_dir, w);
 
+	if (runtime_dir[0] == '\0')
+		return why_set(
+			w, ERR_ENVIRONMENT,
+			"there is no key for sessions at rest and no place to keep a generated one: set kek_file, give "
+			"the systemd credential `kek`, or set runtime_dir to memory-backed storage (RuntimeDirectory= "
+			"in the unit does)");
+	enum err e = join(path, runtime_dir, w);
 	if (e != ERR_OK)
 		return e;
 	dir = open(runtime_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

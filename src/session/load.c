@@ -1,4 +1,5 @@
-#include "session_internal.h"
+/* load.c - the start: which rows of the store live on, and under which clock. */
+#include "internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,23 +69,19 @@ static enum err read_meta(struct load *l, struct why *w)
 
 static enum err parse_last_boot(struct load *l, struct why *w)
 {
-	uint64_t v = 0;
-
 	if (l->last_boot.n != 8 || (l->last_boot.p[0] & 0xe0) != 0)
 		return why_set(
 			w, ERR_ENVIRONMENT,
 			"the session database does not say when it was last written (last_boot_ms): it was altered; "
 			"move the file away to start without sessions");
-	for (size_t i = 0; i < l->last_boot.n; i++)
-		v = v << 8 | l->last_boot.p[i];
-	l->last_boot_ms = (int64_t)v;
+	l->last_boot_ms = (int64_t)get_be(l->last_boot.p, l->last_boot.n);
 	return ERR_OK;
 }
 
 /* What becomes of the rows: kept, discarded, moved to this boot's clock, or none of these, which is fatal. */
 static enum err judge(struct load *l, bool generated, struct bytes check, struct why *w)
 {
-	bool same_key = secret_equal_bytes(buf_bytes(&l->check), check);
+	bool same_key = secret_equal(buf_bytes(&l->check), check);
 	bool same_boot = bytes_equal(buf_bytes(&l->boot_id), bytes_of(l->s->boot_id, l->s->boot_id_size));
 
 	if (l->first)
@@ -158,7 +155,7 @@ static enum err load_row(void *ctx, const struct store_session *r, struct why *w
 	x->is_public = r->is_public;
 	x->scoped = r->scope.n > 0;
 	memcpy(x->id, r->id, sizeof x->id);
-	memcpy(x->fingerprint, r->fingerprint.p, sizeof x->fingerprint);
+	memcpy(x->user_key_hash, r->user_key_hash.p, sizeof x->user_key_hash);
 	if (x->scoped)
 		memcpy(x->scope, r->scope.p, sizeof x->scope);
 	if (l->n == l->cap) {
@@ -239,7 +236,7 @@ static enum err move_row(struct load *l, const struct loaded *r, struct why *w)
 		.created_boot_ms = r->created_boot_ms,
 		.expires_boot_ms = x->expires_boot_ms,
 		.is_public = x->is_public,
-		.fingerprint = bytes_of(x->fingerprint, sizeof x->fingerprint),
+		.user_key_hash = bytes_of(x->user_key_hash, sizeof x->user_key_hash),
 		.scope = bytes_of(x->scope, x->scoped ? sizeof x->scope : 0),
 		.wrapped = bytes_of(r->wrapped, r->wrapped_size),
 		.sealed = bytes_of(sealed, sizeof sealed),
@@ -349,9 +346,9 @@ enum err sessions_open(struct sessions **out, const struct session_env *env, con
 	s->next_row = 1;
 	s->kek_generated = kek->generated;
 	s->boot_id_size = strlen(boot_id);
-	if (s->boot_id_size == 0 || s->boot_id_size > BOOT_ID_MAX) {
+	if (s->boot_id_size == 0 || s->boot_id_size > SESSION_BOOT_ID_MAX) {
 		e = why_set(w, ERR_ENVIRONMENT, "the kernel's boot id has %zu characters instead of 1 to %d",
-			    s->boot_id_size, BOOT_ID_MAX);
+			    s->boot_id_size, SESSION_BOOT_ID_MAX);
 		goto out;
 	}
 	memcpy(s->boot_id, boot_id, s->boot_id_size);

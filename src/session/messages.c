@@ -1,4 +1,5 @@
-#include "session_internal.h"
+/* messages.c - numbers and IVs of messages, and a session's key in use. */
+#include "internal.h"
 
 #include <string.h>
 
@@ -67,8 +68,7 @@ enum err session_send(struct sessions *s, struct session *x, uint32_t *number, u
 	e = allowance(s, x, w);
 	if (e != ERR_OK)
 		return e;
-	for (int i = 0; i < NUMBER_SIZE; i++)
-		fresh[i] = (uint8_t)((x->messages + 1) >> (8 * (NUMBER_SIZE - 1 - i)));
+	put_be(fresh, NUMBER_SIZE, x->messages + 1);
 	for (int tries = 0;; tries++) {
 		if (tries == SEND_TRIES)
 			return why_set(w, ERR_INTERNAL, "the random source gave an IV that was used before, %d times",
@@ -108,23 +108,11 @@ enum err session_receive(struct sessions *s, struct session *x, const uint8_t iv
 enum err session_seal(struct crypto *c, const struct session *x, const uint8_t iv[AEAD_IV_SIZE], struct bytes plain,
 		      uint8_t *out, struct why *w)
 {
-	struct secret key = SECRET_INIT;
-	enum err e = secret_set(&key, bytes_of(x->key, sizeof x->key), w);
-
-	if (e == ERR_OK)
-		e = crypto_seal(c, &key, iv, bytes_of(NULL, 0), plain, out, w);
-	secret_wipe(&key);
-	return e;
+	return crypto_seal(c, x->key, iv, bytes_of(NULL, 0), plain, out, w);
 }
 
 enum err session_unseal(struct crypto *c, const struct session *x, const uint8_t iv[AEAD_IV_SIZE], struct bytes sealed,
 			uint8_t *out, struct why *w)
 {
-	struct secret key = SECRET_INIT;
-	enum err e = secret_set(&key, bytes_of(x->key, sizeof x->key), w);
-
-	if (e == ERR_OK)
-		e = crypto_open(c, &key, iv, bytes_of(NULL, 0), sealed, out, w);
-	secret_wipe(&key);
-	return e;
+	return crypto_open(c, x->key, iv, bytes_of(NULL, 0), sealed, out, w);
 }

@@ -1,4 +1,5 @@
-#include "session_internal.h"
+/* offer.c - a new session's id and key, wrapped for its user. */
+#include "internal.h"
 
 #include <string.h>
 

@@ -1,4 +1,5 @@
-#include "session_internal.h"
+/* rest.c - a session's key at rest, sealed together with the columns of its row. */
+#include "internal.h"
 
 #include <string.h>
 
@@ -6,8 +7,10 @@ enum { AAD_VERSION = 1, AAD_MAX = 4096 };
 
 static void put_int(struct buf *b, uint64_t v, unsigned bytes)
 {
-	while (bytes-- > 0)
-		buf_put_u8(b, (uint8_t)(v >> (8 * bytes)));
+	uint8_t be[8];
+
+	put_be(be, bytes, v);
+	buf_put(b, be, bytes);
 }
 
 static void put_sized(struct buf *b, struct bytes x)
@@ -28,7 +31,7 @@ static enum err make_aad(struct buf *aad, struct bytes boot_id, const struct sto
 	put_int(aad, (uint64_t)x->created_boot_ms, 8);
 	put_int(aad, (uint64_t)x->expires_boot_ms, 8);
 	put_int(aad, x->is_public, 1);
-	put_sized(aad, x->fingerprint);
+	put_sized(aad, x->user_key_hash);
 	put_sized(aad, x->scope);
 	put_sized(aad, x->wrapped);
 	return buf_check(aad, w);
@@ -44,7 +47,7 @@ enum err rest_seal(const struct sessions *s, const struct store_session *x, cons
 	if (e == ERR_OK)
 		e = random_fill(&s->env.random, sealed, AEAD_IV_SIZE, w);
 	if (e == ERR_OK)
-		e = crypto_seal(s->env.crypto, s->sealing, sealed, buf_bytes(&aad), bytes_of(key, AEAD_KEY_SIZE),
+		e = crypto_seal(s->env.crypto, s->sealing->b, sealed, buf_bytes(&aad), bytes_of(key, AEAD_KEY_SIZE),
 				sealed + AEAD_IV_SIZE, w);
 	if (e == ERR_OK)
 		memcpy(out, sealed, sizeof sealed);
@@ -58,12 +61,12 @@ enum err rest_open(const struct sessions *s, struct bytes boot_id, const struct 
 	struct buf aad = BUF_INIT(AAD_MAX);
 	enum err e;
 
-	if (x->sealed.n != ROW_SEALED_SIZE || x->fingerprint.n != SHA256_SIZE ||
+	if (x->sealed.n != ROW_SEALED_SIZE || x->user_key_hash.n != SHA256_SIZE ||
 	    (x->scope.n != 0 && x->scope.n != SHA256_SIZE) || x->wrapped.n > RSA_WRAPPED_MAX)
 		return why_set(w, ERR_SEALED, "a column has a size that this program never writes");
 	e = make_aad(&aad, boot_id, x, w);
 	if (e == ERR_OK)
-		e = crypto_open(s->env.crypto, s->sealing, x->sealed.p, buf_bytes(&aad),
+		e = crypto_open(s->env.crypto, s->sealing->b, x->sealed.p, buf_bytes(&aad),
 				bytes_of(x->sealed.p + AEAD_IV_SIZE, ROW_SEALED_SIZE - AEAD_IV_SIZE), key, w);
 	if (e == ERR_BAD_MESSAGE)
 		e = why_set(w, ERR_SEALED, "the sealed key does not belong to the row's columns");

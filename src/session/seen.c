@@ -1,4 +1,5 @@
-#include "session_internal.h"
+/* seen.c - the set of IVs that a session has seen. */
+#include "internal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-#include "session_internal.h"
+/* sweep.c - housekeeping: what has expired, seen rows that nobody needs, the last sign of life. */
+#include "internal.h"
 
 enum err sweep_expired(struct sessions *s, unsigned limit, bool *more, struct why *w)
 {
@@ -24,8 +25,7 @@ enum err sweep_put_last_boot(struct sessions *s, int64_t now, struct why *w)
 	uint8_t v[8];
 	enum err e;
 
-	for (int i = 0; i < 8; i++)
-		v[i] = (uint8_t)((uint64_t)now >> (8 * (7 - i)));
+	put_be(v, sizeof v, (uint64_t)now);
 	e = store_meta_put(s->env.store, "last_boot_ms", bytes_of(v, sizeof v), w);
 	if (e == ERR_OK)
 		s->last_boot_ms = now;
@@ -65,7 +65,7 @@ bool session_sweep(struct sessions *s, unsigned limit)
 {
 	int64_t now = clock_boot(s->env.clock);
 	bool more = false;
-	struct why w;
+	struct why w = {0};
 	enum err e = sweep_expired(s, limit, &more, &w);
 
 	if (e == ERR_OK && !more)

@@ -1,4 +1,5 @@
-#include "session_internal.h"
+/* table.c - all sessions: by id, in order of expiry, and how one begins and ends. */
+#include "internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -116,7 +117,7 @@ struct session *table_get(struct sessions *s, struct bytes id)
 	if (id.n != SESSION_ID_SIZE)
 		return NULL;
 	x = *bucket_of(s, id);
-	while (x != NULL && !secret_equal_bytes(id_of(x), id))
+	while (x != NULL && !secret_equal(id_of(x), id))
 		x = x->chain;
 	return x;
 }
@@ -208,7 +209,7 @@ enum err session_add(struct sessions *s, const struct session_offer *o, struct b
 	x->scoped = scope.n > 0;
 	memcpy(x->id, o->id, sizeof x->id);
 	memcpy(x->key, key.p, sizeof x->key);
-	memcpy(x->fingerprint, o->user_key_hash, sizeof x->fingerprint);
+	memcpy(x->user_key_hash, o->user_key_hash, sizeof x->user_key_hash);
 	e = scope_digest(s, scope, x->scope, w);
 	if (e != ERR_OK)
 		goto out;
@@ -219,7 +220,7 @@ enum err session_add(struct sessions *s, const struct session_offer *o, struct b
 		.created_boot_ms = now,
 		.expires_boot_ms = x->expires_boot_ms,
 		.is_public = is_public,
-		.fingerprint = bytes_of(x->fingerprint, sizeof x->fingerprint),
+		.user_key_hash = bytes_of(x->user_key_hash, sizeof x->user_key_hash),
 		.scope = bytes_of(x->scope, x->scoped ? sizeof x->scope : 0),
 		.wrapped = buf_bytes(&o->wrapped),
 		.sealed = bytes_of(sealed, sizeof sealed),
@@ -253,7 +254,7 @@ enum err session_find(struct sessions *s, struct bytes id, struct bytes scope, s
 		return e;
 	x = table_get(s, id);
 	if (x == NULL || !session_alive(s, x) || x->scoped != (scope.n > 0) ||
-	    !secret_equal_bytes(bytes_of(x->scope, sizeof x->scope), bytes_of(digest, sizeof digest)))
+	    !secret_equal(bytes_of(x->scope, sizeof x->scope), bytes_of(digest, sizeof digest)))
 		return session_unknown(w);
 	*out = x;
 	return ERR_OK;
@@ -310,7 +311,7 @@ size_t session_list(struct sessions *s, struct session_facts *out, size_t max)
 		f->created_wall_ms = x->created_wall_ms;
 		f->expires_wall_ms = wall + (x->expires_boot_ms - now);
 		f->messages = x->messages;
-		memcpy(f->user_key_hash, x->fingerprint, sizeof f->user_key_hash);
+		memcpy(f->user_key_hash, x->user_key_hash, sizeof f->user_key_hash);
 		n++;
 	}
 	return n;

@@ -1,4 +1,5 @@
-#include "session_internal.h"
+/* turn.c - what a turn changed in memory, to be undone if its commit fails. */
+#include "internal.h"
 
 #include <stdlib.h>
 #include <string.h>

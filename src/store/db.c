@@ -1,3 +1,4 @@
+/* db.c - opening the file, which may come from anybody, and its transactions. */
 #include "db.h"
 
 #include <errno.h>
@@ -212,7 +213,7 @@ static enum err set_up(struct db *d, const struct db_spec *spec, bool power_dura
 enum err db_open(struct db **out, const char *path, const struct db_spec *spec, bool power_durable, struct why *w)
 {
 	struct db *d = calloc(1, sizeof *d);
-	if (!d)
+	if (d == NULL)
 		return why_set(w, ERR_MEMORY, "no memory to open the %s", spec->noun);
 	d->noun = spec->noun;
 	d->class = ERR_ENVIRONMENT;
@@ -233,7 +234,7 @@ enum err db_open(struct db **out, const char *path, const struct db_spec *spec, 
 
 void db_close(struct db *d)
 {
-	if (!d)
+	if (d == NULL)
 		return;
 	sqlite3_finalize(d->begin);
 	sqlite3_finalize(d->commit);

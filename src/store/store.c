@@ -1,11 +1,11 @@
+/* store.c - the tables and their statements. */
 #include "store.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto.h"
 #include "db.h"
-
-enum { HASH_SIZE = 32 };
 
 /* `seen` has no index but its row numbers: it is only ever appended to, read whole, and cut off at its old end. The
  * lengths are limits that no honest caller meets. */
@@ -24,7 +24,7 @@ static const struct db_spec spec = {
 	       "	created_boot_ms INTEGER NOT NULL,"
 	       "	expires_boot_ms INTEGER NOT NULL,"
 	       "	is_public INTEGER NOT NULL CHECK (is_public IN (0, 1)),"
-	       "	fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),"
+	       "	user_key_hash BLOB NOT NULL CHECK (length(user_key_hash) = 32),"
 	       "	scope BLOB NOT NULL CHECK (length(scope) IN (0, 32)),"
 	       "	wrapped BLOB NOT NULL CHECK (length(wrapped) BETWEEN 1 AND 1024),"
 	       "	sealed BLOB NOT NULL CHECK (length(sealed) BETWEEN 29 AND 256)"
@@ -90,7 +90,7 @@ static enum err one_int(struct store *s, enum statement which, int64_t *v, struc
 enum err store_open(struct store **out, const char *path, bool power_durable, struct why *w)
 {
 	struct store *s = calloc(1, sizeof *s);
-	if (!s)
+	if (s == NULL)
 		return why_set(w, ERR_MEMORY, "no memory to open the session database");
 	enum err e = db_open(&s->db, path, &spec, power_durable, w);
 	for (unsigned i = 0; e == ERR_OK && i < STATEMENTS; i++)
@@ -111,7 +111,7 @@ enum err store_open(struct store **out, const char *path, bool power_durable, st
 
 void store_close(struct store *s)
 {
-	if (!s)
+	if (s == NULL)
 		return;
 	for (unsigned i = 0; i < STATEMENTS; i++)
 		sqlite3_finalize(s->st[i]);
@@ -152,7 +152,7 @@ enum err store_session_put(struct store *s, const struct store_session *x, struc
 	sqlite3_bind_int64(st, 4, x->created_boot_ms);
 	sqlite3_bind_int64(st, 5, x->expires_boot_ms);
 	sqlite3_bind_int(st, 6, x->is_public);
-	db_bind_bytes(st, 7, x->fingerprint);
+	db_bind_bytes(st, 7, x->user_key_hash);
 	db_bind_bytes(st, 8, x->scope);
 	db_bind_bytes(st, 9, x->wrapped);
 	db_bind_bytes(st, 10, x->sealed);
@@ -192,13 +192,14 @@ static enum err read_session(struct store *s, sqlite3_stmt *st, struct store_ses
 		.created_boot_ms = sqlite3_column_int64(st, 3),
 		.expires_boot_ms = sqlite3_column_int64(st, 4),
 		.is_public = sqlite3_column_int64(st, 5) != 0,
-		.fingerprint = db_column_bytes(st, 6),
+		.user_key_hash = db_column_bytes(st, 6),
 		.scope = db_column_bytes(st, 7),
 		.wrapped = db_column_bytes(st, 8),
 		.sealed = db_column_bytes(st, 9),
 	};
-	if (id.n != STORE_ID_SIZE || x->fingerprint.n != HASH_SIZE || (x->scope.n != 0 && x->scope.n != HASH_SIZE))
-		return db_damaged(s->db, "a session's id, fingerprint or scope has an impossible length", w);
+	if (id.n != STORE_ID_SIZE || x->user_key_hash.n != SHA256_SIZE ||
+	    (x->scope.n != 0 && x->scope.n != SHA256_SIZE))
+		return db_damaged(s->db, "a session's id, key hash or scope has an impossible length", w);
 	memcpy(x->id, id.p, STORE_ID_SIZE);
 	return ERR_OK;
 }

@@ -122,7 +122,7 @@ CHANGES = {
     "an older birth": ["UPDATE session SET created_boot_ms = created_boot_ms - 1 WHERE row = 2"],
     "another birthday": ["UPDATE session SET created_wall_ms = created_wall_ms + 1000 WHERE row = 2"],
     "another listener": ["UPDATE session SET is_public = 1 WHERE row = 1"],
-    "another user": ["UPDATE session SET fingerprint = zeroblob(32) WHERE row = 1"],
+    "another user": ["UPDATE session SET user_key_hash = zeroblob(32) WHERE row = 1"],
     "no scope": ["UPDATE session SET scope = x'' WHERE row = 1"],
     "another scope": ["UPDATE session SET scope = zeroblob(32) WHERE row = 2"],
     "another wrapped key": ["UPDATE session SET wrapped = zeroblob(256) WHERE row = 1"],
@@ -162,7 +162,7 @@ def test_a_row_of_another_database_is_no_row_of_ours(make_server, user, tmp_path
     with closing(sqlite3.connect(one.db)) as db, db:
         db.execute("ATTACH ? AS two", (str(two.db),))
         db.execute("INSERT INTO session SELECT row + 1, id, created_wall_ms, created_boot_ms, expires_boot_ms, is_public, "
-                   "fingerprint, scope, wrapped, sealed FROM two.session")
+                   "user_key_hash, scope, wrapped, sealed FROM two.session")
     assert "altered" in refused(one)
 
 

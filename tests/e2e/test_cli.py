@@ -69,6 +69,8 @@ def test_the_help_of_serve_tells_of_every_key():
         (["--set", "agent"], "--set"),
         (["--set", "=x"], "--set"),
         (["extra"], "extra"),
+        (["-x"], "-x is no option"),
+        (["--help=1"], "--help=1 is no option"),
     ],
 )
 def test_serve_with_wrong_arguments_is_a_usage_error(args, text):
@@ -82,6 +84,7 @@ def test_serve_with_wrong_arguments_is_a_usage_error(args, text):
     "args, text",
     [
         (["--set", "lisen=x"], 'unknown key "lisen" (did you mean "listen"?)'),
+        (["--set", "bogus=1"], 'unknown key "bogus"'),
         (["--set", "workers=x"], "workers must be a whole number from 0 to 256"),
         (["--nsm", "simulater"], "nsm must be auto, device or dummy"),
         (["--listen", "0.0.0.0:0"], "listen"),

@@ -1,11 +1,13 @@
 """attestd config: the command, and the example file that it generates."""
 
+import base64
+import json
 import os
 import pathlib
 import subprocess
 
 import pytest
-from helpers import BUILD
+from helpers import BUILD, UserSession
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ATTESTD = str(BUILD / "attestd")
@@ -77,6 +79,73 @@ def test_a_wrong_variable_or_flag_exits_1_and_is_named():
     assert run.returncode == 1 and "--set: workers must be a whole number from 0 to 256" in run.stderr
 
 
+@pytest.mark.parametrize(
+    "sets, said",
+    [
+        (["listen=0.0.0.0:8765"], "attestd: listen = 0.0.0.0:8765 is refused: "),
+        (["listen=vsock:3"], "attestd: listen = vsock:3 is refused: "),
+        (["listen=[::]:80"], "attestd: listen = [::]:80 is refused: "),
+        (["listen=localhost:80"], 'attestd: listen = localhost:80: "localhost" is no IPv4 address'),
+        (["public_listen=foo"], 'attestd: public_listen = foo: "foo" is no address; '),
+        (["public_listen=unix:@abstract"], "attestd: public_listen = unix:@abstract: "),
+        (["listen="], "attestd: nothing to listen on: "),
+    ],
+)
+def test_check_refuses_an_address_with_the_words_of_serve(sets, said, tmp_path):
+    flags = [f"--set={s}" for s in sets]
+    run = config("check", *flags)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.startswith(said)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("ATTESTD_")}
+    served = subprocess.run([ATTESTD, "serve", *flags], capture_output=True, text=True, env=clean, cwd=tmp_path,
+                            timeout=30, check=False)
+    assert (served.returncode, served.stderr) == (1, run.stderr)
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ["listen=[::1]:1"],
+        ["listen=127.9.9.9:0"],
+        ["listen=unix:/no/such/folder/s"],
+        ["public_listen=0.0.0.0:80"],
+        ["public_listen=vsock:3"],
+        ["listen=", "public_listen=vsock:3"],
+    ],
+)
+def test_check_takes_every_address_that_may_be_served(sets):
+    run = config("check", *[f"--set={s}" for s in sets])
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+# What 512 bytes of attested claims leave for the two names. It is known in two places, here and in src/attest.
+LONGEST_NAMES = {"agent": "a" * 64, "guardrail": "g" * 19}
+
+
+@pytest.mark.route("POST /key-exchange")
+def test_the_longest_names_can_be_attested(make_server, user):
+    server = make_server(settings=LONGEST_NAMES)
+    attested = UserSession(server, user).reply["attestation_document"]["user_data"]
+    claims = json.loads(base64.b64decode(attested))
+    assert {k: claims[k] for k in LONGEST_NAMES} == LONGEST_NAMES
+    assert len(base64.b64decode(attested)) <= 512
+
+
+def test_names_one_byte_longer_are_refused():
+    run = config("check", f"--set=agent={'a' * 64}", f"--set=guardrail={'g' * 20}")
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == (
+        "attestd: --set: agent and guardrail together take 84 bytes as ASCII JSON, and at most 83 fit into the "
+        "attested claims\n"
+    )
+
+
+def test_the_most_messages_are_what_a_session_can_count():
+    assert config("check", "--set", "max_messages=2147483647").returncode == 0
+    run = config("check", "--set", "max_messages=2147483648")
+    assert run.returncode == 1 and "max_messages must be a whole number from 1 to 2147483647" in run.stderr
+
+
 def test_an_unreadable_file_exits_3(tmp_path):
     for path in (str(tmp_path / "none"), str(tmp_path)):
         run = config("check", "--config", path)
@@ -94,6 +163,9 @@ def test_an_unreadable_file_exits_3(tmp_path):
         ("check", "--set"),
         ("check", "--set", "workers"),
         ("check", "--set", "=1"),
+        ("check", "--config"),
+        ("check", "-x"),
+        ("check", "--help=1"),
         ("check", "--security"),
         ("check", "--example"),
         ("show", "--example", "--security"),

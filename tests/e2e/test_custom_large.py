@@ -129,7 +129,7 @@ def test_a_fault_at_the_end_of_sixty_mebibytes_is_still_told(make_server):
     body = b'{"custom_data":"' + b"x" * (60 * MIB) + b'","custom_data":1}'
     reply = server.post("/attestation", body, timeout=120)
     assert reply.status == 422
-    assert reply.json()["detail"] == f'line 1, column {60 * MIB + 19}: duplicate key "custom_data"'
+    assert reply.json()["detail"] == f'body: line 1, column {60 * MIB + 19}: duplicate key "custom_data"'
     assert server.post("/attestation", '{"custom_data":[' + "1," * (10 * MIB) + '1],"more":1}', timeout=120).status == 422
     assert server.get("/health").status == 200
 

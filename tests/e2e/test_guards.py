@@ -126,6 +126,7 @@ CUT = {
     "a target of 9000 bytes": (head("GET", "/" + "a" * 9000), 414),
     "a header of 9000 bytes": (head("GET", "/health", "X: " + "a" * 9000), 431),
     "600 header lines": (head("GET", "/health", *("X: y" for _ in range(600))), 431),
+    "2000 parameters": (head("GET", "/health?" + "&x" * 2000), None),
     "no request at all": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", None),
     "no method": (b" /health HTTP/1.1\r\nHost: localhost\r\n\r\n", None),
 }
@@ -192,20 +193,32 @@ def test_a_good_header_is_taken_whatever_its_length_and_its_pieces(server, paddi
         assert [w.reply().status for _ in range(2)] == [200, 200]
 
 
-def test_a_request_without_room_for_its_reply_is_not_run(server, session):
+FULL = {
+    "a long line": (lambda n: ("/encrypt", f"X: {'y' * n}"), range(7000, 8300, 20)),
+    "many lines": (lambda n: ("/encrypt", *["X: y"] * n), range(85, 125)),
+    "a long query": (lambda n: ("/encrypt?" + "y" * n,), range(7000, 8000, 20)),
+    "many parameters": (lambda n: ("/encrypt?" + "&y" * n,), range(90, 120)),
+    "many cookies": (lambda n: ("/encrypt", "Cookie: " + "a=b; " * n), range(80, 110)),
+    "a long cookie": (lambda n: ("/encrypt", "Cookie: a=" + "b" * n), range(3400, 4200, 10)),
+}
+
+
+@pytest.mark.parametrize("lines, sizes", FULL.values(), ids=FULL)
+def test_a_request_without_room_for_its_reply_is_not_run(server, session, lines, sizes):
     """libmicrohttpd builds the reply's header in the memory that the request's left."""
     body = session.plain("x")
-    number = session.number
-    seen = set()
-    for padding in range(7000, 8300, 20):
-        got = server.raw(post("/encrypt", body, "X: " + "y" * padding, "Connection: close"))
-        status = int(got[9:12]) if got else None
-        seen.add(status)
-        if status == 200:
-            number += 1
-            assert all_replies(got)[0].json()["message_number"] == number
-    assert seen == {200, 400, None, 431}
-    session.number = number
+    seen = []
+    for n in sizes:
+        target, *more = lines(n)
+        got = server.raw(post(target, body, *more, "Connection: close"))
+        seen.append(int(got[9:12]) if got else None)
+        if seen[-1] == 200:
+            session.number += 1
+            assert all_replies(got)[0].json()["message_number"] == session.number
+    session.number += 1
+    assert server.post("/encrypt", body).json()["message_number"] == session.number  # none was run and not answered
+    assert seen[0] == 200 and 400 in seen and seen[-1] != 200
+    assert set(seen) <= {200, 400, None, 414, 431}
 
 
 HERE = ["localhost", "LocalHost", "127.0.0.1", "[::1]"]

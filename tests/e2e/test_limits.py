@@ -29,6 +29,19 @@ def answers(server):
         return False
 
 
+def hold(server, held):
+    """Opens one more connection that lasts, if there is room."""
+    w = Wire(server)
+    try:
+        if w.send(head()).reply().status == 200:
+            held.append(w)
+            return True
+    except (ConnectionError, AssertionError):
+        pass
+    w.socket.close()
+    return False
+
+
 def body_of(n):
     """A good body for POST /attestation of exactly n bytes."""
     body = b'{"custom_data":"%s"}' % (b"x" * (n - 18))
@@ -169,8 +182,8 @@ def test_connections_are_capped_with_a_reserve_for_local_callers(make_server, tm
             assert (reply.status, reply.code, reply.headers["Retry-After"]) == (503, "too_many_connections", "1")
             assert w.closed()
     assert metric(s, "http_connections_refused_total", reach="public") == 3
-    until(lambda: metric(s, "http_connections", reach="local") == 1)
-    held += [Wire(s) for _ in range(6)]
+    for _ in range(6):
+        until(lambda: hold(s, held))  # that of the metrics may still be open
     for w in held:
         assert w.send(head()).reply().status == 200
     with Wire(s) as w:

@@ -141,32 +141,3 @@ def test_log_level(make_server, level):
     order = ["error", "warn", "info", "debug"]
     assert seen <= set(order[:order.index(level) + 1])
     assert ("info" in seen) == (level in ("info", "debug"))
-
-
-def test_a_log_that_nobody_reads_stops_nothing(make_server):
-    """stderr is a pipe that is full: lines are dropped, requests are not."""
-    import os
-    import subprocess
-
-    from helpers import clean_environment
-    from helpers.server import LISTENING
-
-    s = make_server(start=False)
-    s.directory.mkdir()
-    r, w = os.pipe()
-    os.set_blocking(w, False)
-    p = subprocess.Popen(s.command(), stderr=w, stdin=subprocess.DEVNULL, env=clean_environment())
-    os.close(w)
-    try:
-        said = b""
-        while not LISTENING.findall(said.decode()):
-            said += os.read(r, 4096)
-        s.listening = LISTENING.findall(said.decode())
-        with Wire(s) as c:
-            for _ in range(3000):
-                assert c.send(head()).reply().status == 200
-        p.terminate()
-        assert p.wait(30) == 0
-    finally:
-        p.kill()
-        os.close(r)

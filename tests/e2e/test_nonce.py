@@ -41,7 +41,7 @@ def refused(reply, text, field="nonce"):
     assert (reply.status, reply.code) == (422, "validation_failed"), reply
     (error,) = reply.json()["errors"]
     assert error["field"] == field
-    assert error["message"] == reply.json()["detail"]
+    assert reply.json()["detail"] == f"{field}: {error['message']}"
     assert text in error["message"]
 
 
@@ -195,8 +195,8 @@ def test_null_and_absence_are_no_nonce(server, ask):
 
 @pytest.mark.parametrize("nonce", [0, 1234, 1.5, True, False, [], ["00"], {}, {"a": "b"}])
 def test_a_nonce_of_another_type_is_422(server, nonce):
-    refused(server.post("/attestation", {"nonce": nonce}), "must be a string or null")
-    refused(server.post("/attestation", {"nonce": "00", "nonce_encoding": nonce}), "must be a string or null",
+    refused(server.post("/attestation", {"nonce": nonce}), "Must be a string or null.")
+    refused(server.post("/attestation", {"nonce": "00", "nonce_encoding": nonce}), "Must be a string or null.",
             "nonce_encoding")
 
 

@@ -212,6 +212,7 @@ while argv[0] != "--":
     name, _, address = argv.pop(0).partition("=")
     if address.startswith("/"):
         s = socket.socket(socket.AF_UNIX); s.bind(address)
+        os.chmod(address, int(os.environ.get("SOCKET_MODE", "660"), 8))
     else:
         host, port = address.rsplit(":", 1)
         s = socket.socket(socket.AF_INET); s.bind((host, int(port)))
@@ -223,7 +224,7 @@ for i, fd in enumerate(high):
     os.close(fd)
 os.environ.update(LISTEN_PID=str(os.getpid() + int(os.environ.pop("PID_OFF", "0"))), LISTEN_FDS=str(len(names)),
                   LISTEN_FDNAMES=":".join(names))
-os.execv(argv[1], argv[1:])
+os.execvp(argv[1], argv[1:])
 """
 
 
@@ -285,6 +286,22 @@ def test_inherited_sockets_that_do_not_fit_are_refused(activated, sockets, said)
     assert s.wait() in (1, 3)
     assert said in s.stderr
     assert not s.db.exists()
+
+
+def test_an_inherited_socket_that_is_open_to_everybody_is_refused(activated, tmp_path):
+    s = activated(f"listen={tmp_path}/u", env={"SOCKET_MODE": "666"})
+    s.spawn()
+    assert s.wait() == 1
+    assert "SocketMode=0660" in s.stderr
+    public = activated(f"public_listen={tmp_path}/p", env={"SOCKET_MODE": "666"}, settings={"public_listen": "127.0.0.1:0"})
+    assert public.start().get("/health", at=public.public).status == 200  # what is public may be
+
+
+def test_a_public_tcp_listener_guards_against_dns_rebinding_too(make_server):
+    s = make_server(settings={"public_listen": "127.0.0.1:0"})
+    rebound = {"Host": "evil.example", "Origin": "http://evil.example"}
+    assert s.get("/health", at=s.public, headers=rebound).status == 403
+    assert s.get("/health", at=s.public).status == 200
 
 
 def test_sigterm_reaches_an_activated_server(activated, tmp_path):

@@ -88,6 +88,19 @@ def test_the_service_runs_the_device_and_the_installed_configuration():
     assert values("attestd.service", "RuntimeDirectoryPreserve") == ["yes"]
 
 
+def test_installed_units_name_where_things_were_installed(tmp_path):
+    run = subprocess.run(
+        ["make", "-s", "-C", ROOT, "install-files", f"B={tmp_path}/build", f"DESTDIR={tmp_path}/root", "PREFIX=/opt/a",
+         "SYSCONFDIR=/opt/a/etc"], capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    root = tmp_path / "root/opt/a"
+    service = (root / "lib/systemd/system/attestd.service").read_text()
+    assert "\nExecStart=/opt/a/bin/attestd serve --config /opt/a/etc/attestd/attestd.conf --nsm device\n" in service
+    assert (root / "etc/attestd/attestd.conf").read_text() == (ROOT / "configs/attestd.conf").read_text()
+    changed = [x for x, y in zip(service.splitlines(), (UNITS / "attestd.service").read_text().splitlines()) if x != y]
+    assert len(changed) == 1
+
+
 def test_the_service_can_reach_what_its_defaults_need():
     # Both look good in an analysis and break the server: no /dev/nsm, no boot id.
     assert values("attestd.service", "PrivateDevices") == []

@@ -1,7 +1,6 @@
-/* fuzz_cbor.c - walks any input item by item and whole, and checks that both ways agree and that the writer's bytes for
- * what was read are the bytes that were read: there is one encoding for everything the reader accepts. */
+/* fuzz_cbor.c - walks any input item by item and checks that the writer's bytes for what was read are the bytes that
+ * were read: there is one encoding for everything the reader accepts. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "cborio.h"
 
@@ -15,9 +14,6 @@ static void walk(struct cborio_reader *r, struct buf *out, bool *definite)
 	switch (cborio_peek(r)) {
 	case CBORIO_UINT:
 		cborio_put_uint(out, cborio_uint(r));
-		break;
-	case CBORIO_NEGINT:
-		cborio_put_int(out, cborio_int(r));
 		break;
 	case CBORIO_BYTES:
 		x = cborio_bytes(r);
@@ -50,36 +46,26 @@ static void walk(struct cborio_reader *r, struct buf *out, bool *definite)
 		cborio_null(r);
 		cborio_put_null(out);
 		break;
-	case CBORIO_TAG:
-	case CBORIO_END:
-	case CBORIO_BAD:
-		cborio_skip(r);
-		break;
+	default:
+		cborio_fail(r, "nothing to be read here");
 	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct cborio_reader walker, skipper;
+	struct cborio_reader r;
 	struct why w;
 	struct buf out = BUF_INIT(size + CBORIO_ITEMS_MAX * 16u);
 	bool definite = true;
 
-	cborio_reader_init(&walker, bytes_of(data, size));
-	walk(&walker, &out, &definite);
-	cborio_reader_init(&skipper, bytes_of(data, size));
-	cborio_skip(&skipper);
-
-	bool walked = cborio_done(&walker, &w) == ERR_OK;
-	bool skipped = cborio_done(&skipper, &w) == ERR_OK;
-	if (walked && (!skipped || walker.depth != 0 || skipper.depth != 0 || walker.items != skipper.items))
-		abort();
-	/* Integers below -2^63 are skipped but have no int64_t. */
-	if (skipped && !walked && strcmp(walker.err_text, "an integer is out of range") != 0)
-		abort();
-	if (walked && definite &&
-	    (buf_check(&out, &w) != ERR_OK || !bytes_equal(buf_bytes(&out), bytes_of(data, size))))
-		abort();
+	cborio_reader_init(&r, bytes_of(data, size));
+	walk(&r, &out, &definite);
+	if (cborio_done(&r, &w) == ERR_OK) {
+		if (r.depth != 0)
+			abort();
+		if (definite && (buf_check(&out, &w) != ERR_OK || !bytes_equal(buf_bytes(&out), bytes_of(data, size))))
+			abort();
+	}
 	buf_free(&out);
 	return 0;
 }

@@ -47,9 +47,9 @@ static void check_fields(const struct json_value *v)
 {
 	const struct json_value *a, *b, *c;
 	const struct json_field fields[] = {
-		{"a", 1u << JSON_STRING | 1u << JSON_NULL, false, &a},
-		{"b", ~0u, true, &b},
-		{"c", 1u << JSON_TRUE | 1u << JSON_FALSE, false, &c},
+		{"a", JSON_BIT(JSON_STRING) | JSON_BIT(JSON_NULL), false, &a},
+		{"b", JSON_ANY, true, &b},
+		{"c", JSON_BOOL, false, &c},
 	};
 	struct why w;
 

@@ -7,7 +7,7 @@ from common import code_only
 
 ERROR = re.compile(r'\bX\((\w+), (\d+), "([^"]+)", "([^"]+)"\)')
 NEVER_SENT = {"OK", "USAGE", "CONFIG", "ENVIRONMENT"}
-KEY = re.compile(r"^CONFIG_(?:STR|PATH|INT|SIZE|SECONDS|BOOL|ENUM)\((\w+),", re.MULTILINE)
+KEY = re.compile(r"^CONFIG_(?:STR|PATH|INT|SIZE|SECONDS|ENUM)\((\w+),", re.MULTILINE)
 
 
 def problems(root):

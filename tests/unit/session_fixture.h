@@ -19,7 +19,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "session/session_internal.h"
+#include "session/internal.h"
 
 enum { HOUR = 3600 * 1000 };
 
@@ -235,7 +235,7 @@ static inline unsigned seen_rows(struct fixture *f)
 /* One copied row of the store. */
 struct kept {
 	struct store_session x;
-	uint8_t fingerprint[64], scope[64], wrapped[RSA_WRAPPED_MAX], sealed[256];
+	uint8_t user_key_hash[64], scope[64], wrapped[RSA_WRAPPED_MAX], sealed[256];
 };
 struct kept_rows {
 	struct kept v[8];
@@ -259,7 +259,7 @@ static inline enum err keep_row(void *ctx, const struct store_session *x, struct
 		return ERR_OK;
 	r->n++;
 	k->x = *x;
-	k->x.fingerprint = keep_bytes(k->fingerprint, x->fingerprint);
+	k->x.user_key_hash = keep_bytes(k->user_key_hash, x->user_key_hash);
 	k->x.scope = keep_bytes(k->scope, x->scope);
 	k->x.wrapped = keep_bytes(k->wrapped, x->wrapped);
 	k->x.sealed = keep_bytes(k->sealed, x->sealed);

@@ -313,6 +313,8 @@ static void instructions_are_json_and_fit_the_purpose(void **s)
 			for (int q = 0; q < ATTEST_PURPOSES; q++)
 				assert_int_equal(strstr(buf_cstr(&out), words[q]) != NULL, q == (int)p);
 			assert_int_equal(strstr(buf_cstr(&out), "jq -j .custom_data_canonical") != NULL, custom);
+			/* A key exchange attests no metadata. */
+			assert_int_equal(strstr(buf_cstr(&out), "etadata") != NULL, p != ATTEST_KEY_EXCHANGE);
 			json_free(j);
 			buf_free(&out);
 		}

@@ -438,6 +438,7 @@ static void agent_and_guardrail_must_leave_room_for_the_longest_claims(void **s)
 		       "\"key_exchange_version\":\"1.1\",\"metadata_digest\":\"\"}") +
 		43 + 3 * 64;
 	const size_t room = NSM_USER_DATA_MAX - longest;
+	assert_int_equal(room, 83); /* NAMES_JSON_MAX of src/config/check.c: whoever changes one changes both */
 	assert_int_equal(new_with(t, 8, room - 8), ERR_OK);
 	assert_int_equal(new_with(t, 8, room - 7), ERR_CONFIG);
 	assert_int_equal(new_with(t, 0, room), ERR_OK);

@@ -19,9 +19,7 @@ static struct why why;
 static struct config *must_parse_with(const char *text, char *const *env, const struct config_set *sets, size_t n)
 {
 	struct config *c = NULL;
-	enum err e = config_parse(&c, "t.conf", bytes_str(text), env, sets, n, &why);
-
-	if (e)
+	if (config_parse(&c, "t.conf", bytes_str(text), env, sets, n, &why) != ERR_OK)
 		fail_msg("%s", why.text);
 	return c;
 }
@@ -39,7 +37,7 @@ static void must_fail_with(struct bytes text, char *const *env, const struct con
 	assert_int_equal(config_parse(&c, "t.conf", text, env, sets, n, &why), ERR_CONFIG);
 	assert_ptr_equal(c, &why);
 	assert_int_equal(why.err, ERR_CONFIG);
-	if (!strstr(why.text, expected))
+	if (strstr(why.text, expected) == NULL)
 		fail_msg("\"%s\" lacks \"%s\"", why.text, expected);
 }
 
@@ -139,8 +137,8 @@ static void bytes_that_are_no_text_are_errors(void **state)
 	static const char nul[] = "agent = a\0b\n", comment[] = "# a\0b\n";
 
 	(void)state;
-	must_fail_with(bytes_of(nul, sizeof(nul) - 1), NULL, NULL, 0, "t.conf:1: the line holds a NUL byte");
-	must_fail_with(bytes_of(comment, sizeof(comment) - 1), NULL, NULL, 0, "a NUL byte");
+	must_fail_with(bytes_of(nul, sizeof nul - 1), NULL, NULL, 0, "t.conf:1: the line holds a NUL byte");
+	must_fail_with(bytes_of(comment, sizeof comment - 1), NULL, NULL, 0, "a NUL byte");
 	must_fail("agent = a\x01"
 		  "b",
 		  "a control character");
@@ -163,7 +161,7 @@ static void lines_have_a_limit(void **state)
 	char line[CONFIG_LINE_MAX + 2];
 
 	(void)state;
-	memset(line, 'x', sizeof(line));
+	memset(line, 'x', sizeof line);
 	line[0] = '#';
 	line[CONFIG_LINE_MAX] = '\0';
 	config_free(must_parse(line));
@@ -200,7 +198,7 @@ static void an_unreadable_file_is_the_environments_fault(void **state)
 
 	(void)state;
 	assert_int_equal(config_load(&c, "/nonexistent/a.conf", NULL, NULL, 0, &why), ERR_ENVIRONMENT);
-	assert_non_null(strstr(why.text, "/nonexistent/a.conf: No such file"));
+	assert_non_null(strstr(why.text, "/nonexistent/a.conf cannot be opened: No such file"));
 	assert_int_equal(config_load(&c, "/", NULL, NULL, 0, &why), ERR_ENVIRONMENT);
 	assert_null(c);
 }
@@ -249,12 +247,12 @@ static void numbers_are_strict(void **state)
 	char line[64];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		struct config_set set = {"--set", "nsm_queue", bad[i]};
 
 		must_fail_with(bytes_str(""), NULL, &set, 1, "--set: nsm_queue must be a whole number from 1 to 4096");
-		if (bad[i][0] != '\0' && !strchr(bad[i], ' ')) {
-			snprintf(line, sizeof(line), "nsm_queue = %s", bad[i]);
+		if (bad[i][0] != '\0' && strchr(bad[i], ' ') == NULL) {
+			snprintf(line, sizeof line, "nsm_queue = %s", bad[i]);
 			must_fail(line, "t.conf:1: nsm_queue must be a whole number");
 		}
 	}
@@ -339,7 +337,7 @@ static void faults_name_the_variable_or_the_flag(void **state)
 	env_fails(VAR("ATTESTD_listen=x"), "ATTESTD_listen: there is no such key");
 	env_fails(VAR("ATTESTD_AGENT=\xff"), "ATTESTD_AGENT: the value of agent holds text that is not UTF-8");
 	for (size_t n = 60; n < 70; n++) {
-		memset(lengthy, 'Q', sizeof(lengthy));
+		memset(lengthy, 'Q', sizeof lengthy);
 		memcpy(lengthy, "ATTESTD_", 8);
 		lengthy[8 + n] = '=';
 		lengthy[9 + n] = '\0';
@@ -425,7 +423,7 @@ static void what_is_shown_parses_back_to_itself(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
 		struct config *c = must_parse(texts[i]), *again;
 		char *first = shown(c, false), *second, *sec = shown(c, true), *sec_again;
 
@@ -476,7 +474,7 @@ static void the_example_shows_every_default(void **state)
 	line = buf_cstr(&b);
 	assert_non_null(line);
 	config_free(must_parse(line));
-	while (*line) {
+	while (*line != '\0') {
 		size_t n = strcspn(line, "\n") + 1;
 
 		if (line[0] == '#' && line[1] >= 'a' && line[1] <= 'z')
@@ -504,7 +502,7 @@ static void help_names_every_key(void **state)
 	(void)state;
 	config_help(&b);
 	while ((line = strsep(&rest, "\n")) && *line) {
-		if (!strstr(buf_cstr(&b), line))
+		if (strstr(buf_cstr(&b), line) == NULL)
 			fail_msg("the help lacks \"%s\"", line);
 	}
 	assert_non_null(strstr(buf_cstr(&b), "One of error|warn|info|debug.\n"));

@@ -209,9 +209,9 @@ struct request {
 static enum err check(const char *text, struct request *r, struct why *w, struct json **j)
 {
 	const struct json_field fields[] = {
-		{"nonce", 1u << JSON_STRING | 1u << JSON_NULL, false, &r->nonce},
-		{"custom_data", ~0u, true, &r->data},
-		{"flag", 1u << JSON_TRUE | 1u << JSON_FALSE, false, &r->flag},
+		{"nonce", JSON_BIT(JSON_STRING) | JSON_BIT(JSON_NULL), false, &r->nonce},
+		{"custom_data", JSON_ANY, true, &r->data},
+		{"flag", JSON_BOOL, false, &r->flag},
 	};
 
 	*j = parsed_str(text);
@@ -241,18 +241,18 @@ static void wrong_fields_are_named(void **state)
 	static const struct {
 		const char *text, *field, *why;
 	} cases[] = {
-		{"[]", "body", "must be an object, not an array"},
-		{"{}", "custom_data", "is required"},
-		{"{\"custom_data\": null}", "custom_data", "is required"},
-		{"{\"custom_data\": 1, \"nonce\": 5}", "nonce", "must be a string or null"},
-		{"{\"custom_data\": 1, \"flag\": null}", "flag", "must be true or false"},
-		{"{\"custom_data\": 1, \"Nonce\": 5}", "Nonce", "unknown member"},
-		{"{\"custom_data\\u0000\": 1}", "custom_data\\x00", "unknown member"},
+		{"[]", "body", "Must be an object, not an array."},
+		{"{}", "custom_data", "Is required."},
+		{"{\"custom_data\": null}", "custom_data", "Is required."},
+		{"{\"custom_data\": 1, \"nonce\": 5}", "nonce", "Must be a string or null."},
+		{"{\"custom_data\": 1, \"flag\": null}", "flag", "Must be true or false."},
+		{"{\"custom_data\": 1, \"Nonce\": 5}", "Nonce", "Is not a member that this request takes."},
+		{"{\"custom_data\\u0000\": 1}", "custom_data\\x00", "Is not a member that this request takes."},
 		{"{\"0123456789012345678901234567890123456789\": 1}", "0123456789012345678901234567890123456789",
-		 "unknown member"},
+		 "Is not a member that this request takes."},
 		{"{\"01234567890123456789012345678901234567890\": 1}", "0123456789012345678901234567890123456789...",
-		 "unknown member"},
-		{"{\"\\u001b[31m\\u00e9\": 1}", "\\x1b[31m\xc3\xa9", "unknown member"},
+		 "Is not a member that this request takes."},
+		{"{\"\\u001b[31m\\u00e9\": 1}", "\\x1b[31m\xc3\xa9", "Is not a member that this request takes."},
 	};
 
 	(void)state;
@@ -290,6 +290,34 @@ static void writes_members_with_commas(void **state)
 	json_put_int(&b, 0);
 	buf_put_str(&b, "}}");
 	assert_bytes(buf_bytes(&b), BYTES_LIT("{\"a\":-9223372036854775808,\"b\\n\":\"{\",\"c\":{\"d\":0}}"));
+	buf_free(&b);
+}
+
+static void writes_encoded_bytes_or_null(void **state)
+{
+	struct buf b = BUF_INIT(1000);
+
+	(void)state;
+	buf_put_str(&b, "{");
+	json_put_key(&b, "hex");
+	json_put_hex(&b, BYTES_LIT("\x00\xff"));
+	json_put_key(&b, "no hex");
+	json_put_hex(&b, BYTES_LIT(""));
+	json_put_key(&b, "base64");
+	json_put_base64(&b, BYTES_LIT("a"));
+	json_put_key(&b, "absent");
+	json_put_hex(&b, bytes_of(NULL, 0));
+	json_put_key(&b, "absent too");
+	json_put_base64(&b, bytes_of(NULL, 0));
+	json_put_key(&b, "no text");
+	json_put_cstr(&b, NULL);
+	json_put_key(&b, "yes");
+	json_put_bool(&b, true);
+	json_put_key(&b, "no");
+	json_put_bool(&b, false);
+	buf_put_str(&b, "}");
+	assert_bytes(buf_bytes(&b), BYTES_LIT("{\"hex\":\"00ff\",\"no hex\":\"\",\"base64\":\"YQ==\",\"absent\":null,"
+					      "\"absent too\":null,\"no text\":null,\"yes\":true,\"no\":false}"));
 	buf_free(&b);
 }
 
@@ -351,6 +379,7 @@ int main(void)
 		cmocka_unit_test(fields_are_found),
 		cmocka_unit_test(wrong_fields_are_named),
 		cmocka_unit_test(writes_members_with_commas),
+		cmocka_unit_test(writes_encoded_bytes_or_null),
 		cmocka_unit_test(writes_strings_escaped),
 		cmocka_unit_test(writes_specials_at_every_offset),
 	};

@@ -24,15 +24,15 @@ static struct why why;
 
 static int setup(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
+	struct fixture *f = calloc(1, sizeof *f);
 
 	if (!f)
 		return -1;
-	snprintf(f->dir, sizeof(f->dir), "/tmp/attestd-net-XXXXXX");
+	snprintf(f->dir, sizeof f->dir, "/tmp/attestd-net-XXXXXX");
 	if (!mkdtemp(f->dir))
 		return -1;
-	snprintf(f->path, sizeof(f->path), "%s/s", f->dir);
-	snprintf(f->unix_text, sizeof(f->unix_text), "unix:%s", f->path);
+	snprintf(f->path, sizeof f->path, "%s/s", f->dir);
+	snprintf(f->unix_text, sizeof f->unix_text, "unix:%s", f->path);
 	*state = f;
 	return 0;
 }
@@ -51,7 +51,7 @@ static struct net_addr must_parse(const char *text)
 {
 	struct net_addr a;
 
-	if (net_parse(&a, text, &why))
+	if (net_parse(&a, text, &why) != ERR_OK)
 		fail_msg("%s", why.text);
 	return a;
 }
@@ -60,12 +60,12 @@ static void must_fail(const char *text, const char *expected)
 {
 	struct net_addr a, before;
 
-	memset(&a, 0x5a, sizeof(a));
+	memset(&a, 0x5a, sizeof a);
 	before = a;
 	if (net_parse(&a, text, &why) != ERR_CONFIG)
 		fail_msg("\"%s\" was not refused", text);
-	assert_memory_equal(&a, &before, sizeof(a));
-	if (!strstr(why.text, expected))
+	assert_memory_equal(&a, &before, sizeof a);
+	if (strstr(why.text, expected) == NULL)
 		fail_msg("\"%s\" lacks \"%s\"", why.text, expected);
 }
 
@@ -74,7 +74,7 @@ static int must_listen(const char *text)
 	struct net_addr a = must_parse(text);
 	int fd = -1;
 
-	if (net_listen(&fd, &a, &why))
+	if (net_listen(&fd, &a, &why) != ERR_OK)
 		fail_msg("%s", why.text);
 	return fd;
 }
@@ -158,7 +158,7 @@ static void other_texts_are_refused(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		must_fail(bad[i], "use 127.0.0.1:PORT, [::1]:PORT, unix:PATH or vsock:PORT");
 	must_fail("unix:@abstract", "abstract sockets are not served");
 	must_fail("localhost:80", "\"localhost\" is no IPv4 address");
@@ -169,7 +169,7 @@ static void unix_paths_have_a_limit(void **state)
 	char text[NET_TEXT_MAX + 1] = "unix:/";
 
 	(void)state;
-	memset(text + 6, 'x', sizeof(text) - 7);
+	memset(text + 6, 'x', sizeof text - 7);
 	text[5 + 107] = '\0';
 	round_trips(text, text, NET_UNIX, false);
 	text[5 + 107] = 'x';
@@ -212,7 +212,7 @@ static void ipv6_listens_on_ipv6_only(void **state)
 	int fd, v4;
 
 	(void)state;
-	if (net_listen(&fd, &a, &why)) {
+	if (net_listen(&fd, &a, &why) != ERR_OK) {
 		print_message("skipped: no IPv6 here: %s\n", why.text);
 		skip();
 	}
@@ -326,7 +326,8 @@ static void unlisten_removes_its_own_file_only(void **state)
 		int theirs = -1;
 
 		close(done[1]);
-		if (net_listen(&theirs, &a, &why) || write(ready[1], "r", 1) != 1 || read(done[0], &b, 1) != 0)
+		if (net_listen(&theirs, &a, &why) != ERR_OK || write(ready[1], "r", 1) != 1 ||
+		    read(done[0], &b, 1) != 0)
 			_exit(1);
 		_exit(0);
 	}
@@ -372,7 +373,7 @@ static void vsock_listens_where_there_is_vsock(void **state)
 	int fd;
 
 	(void)state;
-	if (net_listen(&fd, &a, &why)) {
+	if (net_listen(&fd, &a, &why) != ERR_OK) {
 		assert_non_null(strstr(why.text, "cannot listen on vsock:0: "));
 		print_message("skipped: no vsock here: %s\n", why.text);
 		skip();
@@ -419,13 +420,13 @@ static int activate(const struct activation *t, int (*check)(const struct net_ac
 		fcntl(i, F_SETFD, 0);
 		fcntl(i, F_SETFL, 0);
 	}
-	snprintf(pid, sizeof(pid), "%d", (int)getpid() + t->other_pid);
+	snprintf(pid, sizeof pid, "%d", (int)getpid() + t->other_pid);
 	setenv("LISTEN_PID", pid, 1);
 	setenv("LISTEN_FDS", t->count, 1);
 	if (t->names)
 		setenv("LISTEN_FDNAMES", t->names, 1);
 	e = net_activation(out, &n, &why);
-	if (getenv("LISTEN_PID") || getenv("LISTEN_FDS") || getenv("LISTEN_FDNAMES"))
+	if (getenv("LISTEN_PID") != NULL || getenv("LISTEN_FDS") != NULL || getenv("LISTEN_FDNAMES") != NULL)
 		_exit(101);
 	_exit(check(out, n, e));
 }
@@ -509,7 +510,7 @@ static void notified(const struct sockaddr_un *sa, socklen_t len, const char *va
 	assert_int_equal(bind(fd, (const struct sockaddr *)sa, len), 0);
 	setenv("NOTIFY_SOCKET", variable, 1);
 	net_notify("READY=1\nSTATUS=x");
-	assert_int_equal(recv(fd, text, sizeof(text), 0), 16);
+	assert_int_equal(recv(fd, text, sizeof text, 0), 16);
 	assert_string_equal(text, "READY=1\nSTATUS=x");
 	/* A manager that does not read must not hold us up. */
 	for (int i = 0; i < 2000; i++)
@@ -525,11 +526,11 @@ static void notify_reaches_paths_and_abstract_sockets(void **state)
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	char abstract[40], lengthy[200];
 
-	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", f->path);
-	notified(&sa, sizeof(sa), f->path);
+	snprintf(sa.sun_path, sizeof sa.sun_path, "%s", f->path);
+	notified(&sa, sizeof sa, f->path);
 
-	snprintf(abstract, sizeof(abstract), "@attestd-test-%d", (int)getpid());
-	memset(sa.sun_path, 0, sizeof(sa.sun_path));
+	snprintf(abstract, sizeof abstract, "@attestd-test-%d", (int)getpid());
+	memset(sa.sun_path, 0, sizeof sa.sun_path);
 	memcpy(sa.sun_path + 1, abstract + 1, strlen(abstract) - 1);
 	notified(&sa, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(abstract)), abstract);
 
@@ -538,8 +539,8 @@ static void notify_reaches_paths_and_abstract_sockets(void **state)
 	net_notify("READY=1");
 	setenv("NOTIFY_SOCKET", "@", 1);
 	net_notify("READY=1");
-	memset(lengthy, '/', sizeof(lengthy));
-	lengthy[sizeof(lengthy) - 1] = '\0';
+	memset(lengthy, '/', sizeof lengthy);
+	lengthy[sizeof lengthy - 1] = '\0';
 	setenv("NOTIFY_SOCKET", lengthy, 1);
 	net_notify("READY=1");
 	unsetenv("NOTIFY_SOCKET");
@@ -564,7 +565,7 @@ static void the_watchdogs_half_is_in_milliseconds(void **state)
 	setenv("WATCHDOG_USEC", "30000000", 1);
 	setenv("WATCHDOG_PID", "1", 1);
 	assert_int_equal(net_watchdog_ms(), 0);
-	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	snprintf(pid, sizeof pid, "%d", (int)getpid());
 	setenv("WATCHDOG_PID", pid, 1);
 	assert_int_equal(net_watchdog_ms(), 15000);
 	unsetenv("WATCHDOG_PID");

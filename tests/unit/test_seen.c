@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "session/session_internal.h"
+#include "session/internal.h"
 
 enum { UNIVERSE = 100, ROUNDS = 4000, KEYS = 200 };
 

@@ -22,7 +22,7 @@ static void an_offer_binds_id_key_and_user(void **state)
 	OK(session_offer_make(f->c, &f->random, pem, &b, &f->w));
 	assert_int_equal(a.wrapped.n, 256);
 	assert_int_equal(a.key.n, AEAD_KEY_SIZE);
-	assert_false(secret_equal(&a.key, &b.key));
+	assert_false(secret_equal(secret_view(&a.key), secret_view(&b.key)));
 	assert_memory_not_equal(a.id, b.id, SESSION_ID_SIZE);
 	assert_memory_equal(a.user_key_hash, b.user_key_hash, SHA256_SIZE);
 	OK(crypto_sha256(f->c, secret_view(&a.key), hash, &f->w));
@@ -331,7 +331,7 @@ static void the_list_is_oldest_first_and_bounded(void **state)
 		assert_int_equal(facts[i].expires_wall_ms, facts[i].created_wall_ms + HOUR);
 		assert_int_equal(facts[i].messages, i == 1);
 	}
-	assert_memory_equal(facts[1].user_key_hash, x->fingerprint, SHA256_SIZE);
+	assert_memory_equal(facts[1].user_key_hash, x->user_key_hash, SHA256_SIZE);
 	assert_int_equal(session_list(f->s, facts, 2), 2);
 	assert_memory_equal(facts[0].id, id[0], SESSION_ID_SIZE);
 	f->boot += HOUR - 2500;

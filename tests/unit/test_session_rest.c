@@ -113,7 +113,7 @@ static void every_column_is_sealed_with_the_key(void **state)
 	for (int column = 0; column < 10; column++) {
 		struct kept k = rows.v[0];
 
-		k.x.fingerprint = keep_bytes(k.fingerprint, rows.v[0].x.fingerprint);
+		k.x.user_key_hash = keep_bytes(k.user_key_hash, rows.v[0].x.user_key_hash);
 		k.x.scope = keep_bytes(k.scope, rows.v[0].x.scope);
 		k.x.wrapped = keep_bytes(k.wrapped, rows.v[0].x.wrapped);
 		k.x.sealed = keep_bytes(k.sealed, rows.v[0].x.sealed);
@@ -130,7 +130,7 @@ static void every_column_is_sealed_with_the_key(void **state)
 		else if (column == 5)
 			k.x.is_public = !k.x.is_public;
 		else if (column == 6)
-			k.fingerprint[0] ^= 1;
+			k.user_key_hash[0] ^= 1;
 		else if (column == 7)
 			k.x.scope.n = 0;
 		else if (column == 8)
@@ -320,10 +320,10 @@ static void an_edited_boot_id_or_time_gains_nothing(void **state)
 static void a_boot_id_has_a_sane_length(void **state)
 {
 	struct fixture *f = *state;
-	char longest[BOOT_ID_MAX + 2];
+	char longest[SESSION_BOOT_ID_MAX + 2];
 
 	memset(longest, 'b', sizeof longest);
-	longest[BOOT_ID_MAX + 1] = '\0';
+	longest[SESSION_BOOT_ID_MAX + 1] = '\0';
 	stop(f);
 	f->boot_id = longest;
 	assert_int_equal(start(f), ERR_ENVIRONMENT);
@@ -331,7 +331,7 @@ static void a_boot_id_has_a_sane_length(void **state)
 	f->boot_id = "";
 	assert_int_equal(start(f), ERR_ENVIRONMENT);
 	stop(f);
-	longest[BOOT_ID_MAX] = '\0';
+	longest[SESSION_BOOT_ID_MAX] = '\0';
 	f->boot_id = longest;
 	OK(start(f));
 }

@@ -100,7 +100,7 @@ static struct store_session session(int64_t row)
 				  .created_wall_ms = 1,
 				  .created_boot_ms = 2,
 				  .expires_boot_ms = 3,
-				  .fingerprint = bytes_of(blob, 32),
+				  .user_key_hash = bytes_of(blob, 32),
 				  .scope = bytes_of(NULL, 0),
 				  .wrapped = bytes_of(blob, 256),
 				  .sealed = bytes_of(blob, 60)};
@@ -243,7 +243,7 @@ static void a_session_comes_back_whole_and_is_replaced(void **state)
 	assert_int_equal(t.x.created_boot_ms, 2);
 	assert_true(t.x.expires_boot_ms == INT64_MAX);
 	assert_true(t.x.is_public);
-	assert_int_equal(t.x.fingerprint.n, 32);
+	assert_int_equal(t.x.user_key_hash.n, 32);
 	assert_int_equal(t.x.scope.n, 32);
 	assert_int_equal(t.x.wrapped.n, 256);
 	assert_int_equal(t.x.sealed.n, 60);
@@ -353,7 +353,7 @@ static void a_write_that_fails_undoes_its_turn_and_no_other(void **state)
 	struct store_session bad = session(1);
 	turn_of_seen(f, 0, 1);
 	assert_ok(f, put_seen(f, 7, 1));
-	bad.fingerprint.n = 31;
+	bad.user_key_hash.n = 31;
 	assert_int_equal(store_session_put(f->s, &bad, &f->w), ERR_STORE);
 	assert_int_equal(put_seen(f, 7, 2), ERR_STORE);
 	assert_true(store_dirty(f->s));
@@ -379,7 +379,7 @@ static void lengths_are_kept_at_their_limits_and_refused_past_them(void **state)
 {
 	struct fixture *f = *state;
 	static const struct {
-		size_t fingerprint, scope, wrapped, sealed;
+		size_t user_key_hash, scope, wrapped, sealed;
 		bool good;
 	} rows[] = {
 		{32, 0, 1, 29, true},	{32, 32, 1024, 256, true}, {31, 0, 1, 29, false}, {33, 0, 1, 29, false},
@@ -388,7 +388,7 @@ static void lengths_are_kept_at_their_limits_and_refused_past_them(void **state)
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct store_session x = session((int64_t)i);
-		x.fingerprint.n = rows[i].fingerprint;
+		x.user_key_hash.n = rows[i].user_key_hash;
 		x.scope = bytes_of(blob, rows[i].scope);
 		x.wrapped.n = rows[i].wrapped;
 		x.sealed.n = rows[i].sealed;

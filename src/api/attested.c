@@ -1,12 +1,5 @@
-#include <string.h>
-
-#include "base/encode.h"
+/* attested.c - asking the NSM for an attestation within its budget, and what every attested reply says. */
 #include "internal.h"
-
-static size_t reach_index(enum http_reach r)
-{
-	return r == HTTP_LOCAL ? 0 : 1;
-}
 
 /* Takes one token, or says in how many seconds there will be one. */
 static unsigned bucket_take(struct api_bucket *b, int64_t now_ms)
@@ -33,7 +26,7 @@ enum err api_attested_admit(struct api_attested *a, struct app *app, const struc
 		w->retry_after_s = 1;
 		return w->err;
 	}
-	const unsigned wait_s = bucket_take(&app->nsm_bucket[reach_index(reach)], loop_now_ms(app->loop));
+	const unsigned wait_s = bucket_take(&app->nsm_bucket[http_reach_index(reach)], loop_now_ms(app->loop));
 	if (wait_s > 0) {
 		app->nsm_refused++;
 		(void)why_tell(w, ERR_RATE, NULL,
@@ -51,9 +44,21 @@ enum err api_attested_admit(struct api_attested *a, struct app *app, const struc
 	return ERR_OK;
 }
 
-enum err api_attested_make(struct api_attested *a, struct why *w)
+static void ask_nsm(struct http_job *j)
 {
-	return attest_doc_make(a->app->attest, buf_bytes(&a->claims.user_data), &a->nonce, &a->doc, w);
+	struct api_op *op = (struct api_op *)j;
+	struct api_attested *a = op->attested;
+	(void)!attest_doc_make(op->app->attest, buf_bytes(&a->claims.user_data), &a->nonce, &a->doc, &op->why);
+}
+
+void api_attest(struct http_req *r, struct api_op *op, struct api_attested *a,
+		void (*then)(struct http_req *r, struct http_job *j))
+{
+	op->attested = a;
+	op->job.work = ask_nsm;
+	op->job.then = then;
+	if (http_defer(r, LANE_NSM, &op->job, op->app->config->nsm_timeout * 1000, &op->why) != ERR_OK)
+		api_abort(r, op);
 }
 
 void api_attested_free(struct api_attested *a)
@@ -69,39 +74,23 @@ void api_attested_free(struct api_attested *a)
 void api_attested_put(const struct api_attested *a, bool custom_data, struct buf *out)
 {
 	char when[CLOCK_TEXT_SIZE];
-	const struct bytes pcr2 = attest_doc_pcr(a->doc, 2);
-	const char *warning = attest_doc_warning(a->doc);
-
 	clock_text(a->claims.wall_ms, when);
-	buf_put_str(out, "{\"attestation_document\":");
+	buf_put_str(out, "{");
+	json_put_key(out, "attestation_document");
 	attest_doc_json(a->doc, out);
 	json_put_key(out, "pcr2");
-	if (pcr2.n > 0) {
-		buf_put_u8(out, '"');
-		buf_put_hex(out, pcr2);
-		buf_put_u8(out, '"');
-	} else {
-		buf_put_str(out, "null");
-	}
+	json_put_hex(out, attest_doc_pcr(a->doc, 2));
 	json_put_key(out, "user_data");
 	buf_put_bytes(out, buf_bytes(&a->claims.user_data));
 	json_put_key(out, "timestamp");
 	json_put_cstr(out, when);
 	json_put_key(out, "nonce_hex");
-	if (a->nonce.present) {
-		buf_put_u8(out, '"');
-		buf_put_hex(out, bytes_of(a->nonce.b, a->nonce.n));
-		buf_put_u8(out, '"');
-	} else {
-		buf_put_str(out, "null");
-	}
+	json_put_hex(out, bytes_of(a->nonce.present ? a->nonce.b : NULL, a->nonce.n));
 	json_put_key(out, "nonce_encoding");
-	if (a->nonce.present)
-		json_put_cstr(out, attest_encoding_name(a->nonce.encoding));
-	else
-		buf_put_str(out, "null");
+	json_put_cstr(out, a->nonce.present ? attest_encoding_name(a->nonce.encoding) : NULL);
 	json_put_key(out, "tee_verified");
-	buf_put_str(out, attest_doc_verified(a->doc) ? "true" : "false");
+	json_put_bool(out, attest_doc_verified(a->doc));
+	const char *warning = attest_doc_warning(a->doc);
 	if (warning != NULL) {
 		json_put_key(out, "_warning");
 		json_put_cstr(out, warning);
@@ -112,17 +101,4 @@ void api_attested_put(const struct api_attested *a, bool custom_data, struct buf
 	}
 	json_put_key(out, "verification_instructions");
 	attest_instructions(a->claims.purpose, custom_data, out);
-}
-
-enum err api_nonce_parse(struct attest_nonce *out, const struct json_value *nonce, const struct json_value *encoding,
-			 struct why *w)
-{
-	enum attest_encoding forced = ATTEST_AUTO;
-	if (encoding != NULL && !attest_encoding_parse(json_string(encoding), &forced))
-		return why_tell(w, ERR_INVALID, "nonce_encoding", "Must be auto, hex, base64 or text.");
-	if (nonce == NULL) {
-		memset(out, 0, sizeof *out);
-		return ERR_OK;
-	}
-	return attest_nonce_parse(out, json_string(nonce), forced, w);
 }

@@ -1,4 +1,4 @@
-/* session_internal.h - what the files of src/session share.
+/* internal.h - what the files of src/session share.
  *
  * table.c owns the table and a session's life, turn.c the undo log, seen.c one session's replay set, messages.c numbers
  * and keys in use, rest.c the form at rest, load.c the start, sweep.c housekeeping, offer.c and kek.c stand alone.
@@ -9,7 +9,6 @@
 #include "session.h"
 
 enum {
-	BOOT_ID_MAX = 64,
 	ROW_SEALED_SIZE = AEAD_IV_SIZE + AEAD_KEY_SIZE + AEAD_TAG_SIZE,
 	HASH_WORDS = (SESSION_ID_SIZE + 3) / 4,
 	MARKS_PER_LIFETIME = 32,
@@ -18,6 +17,24 @@ enum {
 	IV_RANDOM_SIZE = 8, /* of an IV of ours, behind its number */
 	IV_POOL_SIZE = 64 * IV_RANDOM_SIZE,
 };
+
+_Static_assert((int)STORE_ID_SIZE == (int)SESSION_ID_SIZE, "the store keeps a session's whole id");
+_Static_assert((int)STORE_IV_SIZE == (int)AEAD_IV_SIZE, "the store keeps a message's whole IV");
+
+/* ---- numbers, big-endian in `size` bytes, at most 8 ---- */
+static inline void put_be(uint8_t *to, size_t size, uint64_t v)
+{
+	for (; size > 0; v >>= 8)
+		to[--size] = (uint8_t)v;
+}
+static inline uint64_t get_be(const uint8_t *from, size_t size)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < size; i++)
+		v = v << 8 | from[i];
+	return v;
+}
 
 /* ---- the keyed hash of the table and of the replay sets ---- */
 /* Ids and IVs come from outsiders, so without a random key they could choose ones that collide. Multiply-shift over
@@ -48,7 +65,7 @@ struct session {
 	uint32_t messages;
 	bool is_public, scoped, ended;
 	char id[SESSION_ID_SIZE];
-	uint8_t key[AEAD_KEY_SIZE], fingerprint[SHA256_SIZE], scope[SHA256_SIZE];
+	uint8_t key[AEAD_KEY_SIZE], user_key_hash[SHA256_SIZE], scope[SHA256_SIZE];
 };
 
 /* ---- the turn's log ---- */
@@ -73,7 +90,7 @@ struct sessions {
 	struct session_env env;
 	struct secret *sealing; /* locked */
 	bool kek_generated;
-	char boot_id[BOOT_ID_MAX];
+	char boot_id[SESSION_BOOT_ID_MAX];
 	size_t boot_id_size;
 
 	struct hash_key hash;

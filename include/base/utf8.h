@@ -1,4 +1,4 @@
-/* utf8.h - one UTF-8 sequence at a time, for the files of this folder. */
+/* utf8.h - one UTF-8 sequence at a time. */
 #ifndef ATTESTD_BASE_UTF8_H
 #define ATTESTD_BASE_UTF8_H
 

@@ -1,0 +1,120 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+static void a_file_in_pieces_is_read_whole(void **state)
+{
+	(void)state;
+	uint8_t out[16] = {0};
+	struct why w = {0};
+	size_t n = 99;
+	int ends[2];
+	assert_int_equal(pipe(ends), 0);
+	const pid_t child = fork();
+	if (child == 0) {
+		for (int i = 0; i < 3; i++) {
+			if (write(ends[1], "abcd", 4) != 4)
+				_exit(1);
+			usleep(10000);
+		}
+		_exit(0);
+	}
+	close(ends[1]);
+	assert_int_equal(file_read(ends[0], "the file", "x", out, sizeof out, &n, &w), ERR_OK);
+	assert_int_equal(n, 12);
+	assert_memory_equal(out, "abcdabcdabcd", 12);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	close(ends[0]);
+}
+
+static void no_more_than_the_room_is_read(void **state)
+{
+	(void)state;
+	uint8_t out[5] = {0, 0, 0, 0, 7};
+	struct why w = {0};
+	size_t n = 99;
+	int ends[2];
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(write(ends[1], "abcdef", 6), 6);
+	assert_int_equal(file_read(ends[0], "the file", "x", out, 4, &n, &w), ERR_OK);
+	assert_int_equal(n, 4);
+	assert_int_equal(out[4], 7);
+	close(ends[1]);
+	assert_int_equal(file_read(ends[0], "the file", "x", out, 4, &n, &w), ERR_OK);
+	assert_int_equal(n, 2);
+	assert_int_equal(file_read(ends[0], "the file", "x", out, 4, &n, &w), ERR_OK);
+	assert_int_equal(n, 0);
+	close(ends[0]);
+}
+
+static void on_signal(int signo)
+{
+	(void)signo;
+}
+
+static void a_signal_does_not_end_the_reading(void **state)
+{
+	(void)state;
+	const struct sigaction act = {.sa_handler = on_signal}; /* without SA_RESTART */
+	struct sigaction before;
+	uint8_t out[4];
+	struct why w = {0};
+	size_t n = 99;
+	int ends[2];
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(sigaction(SIGUSR1, &act, &before), 0);
+	const pid_t child = fork();
+	if (child == 0) {
+		for (int i = 0; i < 3; i++) {
+			usleep(10000);
+			kill(getppid(), SIGUSR1);
+		}
+		_exit(write(ends[1], "abc", 3) == 3 ? 0 : 1);
+	}
+	close(ends[1]);
+	assert_int_equal(file_read(ends[0], "the file", "x", out, sizeof out, &n, &w), ERR_OK);
+	assert_int_equal(n, 3);
+	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+	assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
+	close(ends[0]);
+}
+
+static void a_fault_says_what_where_and_why(void **state)
+{
+	(void)state;
+	uint8_t out[4];
+	struct why w = {0};
+	size_t n = 99;
+	assert_int_equal(file_load("the key file", "/nonexistent/k", out, sizeof out, &n, &w), ERR_ENVIRONMENT);
+	assert_int_equal(errno, ENOENT);
+	assert_string_equal(w.text, "the key file /nonexistent/k cannot be opened: No such file or directory");
+	assert_int_equal(file_load("the key file", "/", out, sizeof out, &n, &w), ERR_ENVIRONMENT);
+	assert_int_equal(errno, EISDIR);
+	assert_string_equal(w.text, "the key file / cannot be read: Is a directory");
+	assert_int_equal(w.err, ERR_ENVIRONMENT);
+	assert_false(w.tell);
+	assert_int_equal(n, 99);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_file_in_pieces_is_read_whole),
+		cmocka_unit_test(no_more_than_the_room_is_read),
+		cmocka_unit_test(a_signal_does_not_end_the_reading),
+		cmocka_unit_test(a_fault_says_what_where_and_why),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
