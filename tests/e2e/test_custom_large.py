@@ -65,8 +65,7 @@ LONG_STRINGS = {
     "ascii": lambda: body_of({"response": "x" * (60 * MIB)}),
     "sixty-strings": lambda: body_of({f"k{i}": chr(97 + i % 26) * MIB for i in range(60)}),
     "two-byte-characters": lambda: body_of("é" * (30 * MIB), ensure_ascii=False),
-    "four-byte-characters": lambda: body_of("😀" * (15 * MIB), ensure_ascii=False),
-    "escapes": lambda: body_of(['"' * (15 * MIB), "é" * (5 * MIB)]),
+    "escapes": lambda: body_of(['"' * (15 * MIB), "é" * (3 * MIB), "😀" * MIB]),
 }
 
 
