@@ -5,9 +5,11 @@
 
 #include "base/encode.h"
 
+enum { JSON_ESCAPE_MAX = 6, NUMBER_ROOM = 64 }; /* \u0000; the last member */
+
 struct op {
 	struct api_op api;
-	struct buf sealed, plain;
+	struct buf sealed, plain, reply;
 	struct bytes id, scope; /* in api.json */
 	struct session *session;
 	uint8_t iv[AEAD_IV_SIZE];
@@ -19,6 +21,7 @@ static void drop(struct http_job *j)
 	session_release(op->session);
 	buf_free(&op->sealed);
 	buf_free(&op->plain);
+	buf_free(&op->reply);
 	api_op_free(&op->api);
 }
 
@@ -66,6 +69,8 @@ static void parse(struct http_job *j)
 	op->id = json_string(id);
 }
 
+/* Unseals and renders all but the number: a long message is opened, written out and wiped without the loop, and there
+ * is no want of memory left that could lose a message once it is used up. */
 static void unseal(struct http_job *j)
 {
 	struct op *op = (struct op *)j;
@@ -81,9 +86,23 @@ static void unseal(struct http_job *j)
 		return;
 	op->plain.n = n;
 	/* Authentic, but a JSON string cannot carry it: said before the message is used up, so nothing is lost. */
-	if (!utf8_valid(buf_bytes(&op->plain)))
+	if (!utf8_valid(buf_bytes(&op->plain))) {
 		(void)why_tell(&op->api.why, ERR_INVALID, "ciphertext",
 			       "The message is authentic but is not UTF-8 text.");
+		return;
+	}
+	op->reply = BUF_INIT(n * JSON_ESCAPE_MAX + API_REPLY_MAX);
+	buf_put_str(&op->reply, "{");
+	json_put_key(&op->reply, "plaintext");
+	json_put_string(&op->reply, buf_bytes(&op->plain));
+	json_put_key(&op->reply, "session_id");
+	json_put_string(&op->reply, op->id);
+	(void)buf_reserve(&op->reply, NUMBER_ROOM);
+	(void)!buf_check(&op->reply, &op->api.why);
+	buf_free(&op->sealed);
+	buf_free(&op->plain);
+	json_free(op->api.json);
+	op->api.json = NULL;
 }
 
 static void unsealed(struct http_req *r, struct http_job *j)
@@ -95,12 +114,10 @@ static void unsealed(struct http_req *r, struct http_job *j)
 		api_abort(r, &op->api);
 		return;
 	}
-	struct buf b = BUF_INIT(op->plain.n * 6 + API_REPLY_MAX);
-	buf_put_str(&b, "{");
-	json_put_key(&b, "plaintext");
-	json_put_string(&b, buf_bytes(&op->plain));
-	api_message_end(&b, op->id, number);
-	http_reply(r, 200, &b);
+	json_put_key(&op->reply, "message_number");
+	json_put_int(&op->reply, number);
+	buf_put_str(&op->reply, "}");
+	http_reply(r, 200, &op->reply);
 	drop(j);
 }
 

@@ -5,7 +5,7 @@
 
 struct op {
 	struct api_op api;
-	struct buf sealed;
+	struct buf sealed, reply;
 	struct bytes id, plaintext, scope; /* in api.json */
 	struct session *session;
 	uint32_t number;
@@ -17,6 +17,7 @@ static void drop(struct http_job *j)
 	struct op *op = (struct op *)j;
 	session_release(op->session);
 	buf_free(&op->sealed);
+	buf_free(&op->reply);
 	api_op_free(&op->api);
 }
 
@@ -36,16 +37,34 @@ static void parse(struct http_job *j)
 	op->plaintext = json_string(plaintext);
 }
 
+/* Seals and renders: a long message is sealed, written out and wiped without the loop. */
 static void seal(struct http_job *j)
 {
 	struct op *op = (struct op *)j;
 	const size_t n = op->plaintext.n + AEAD_TAG_SIZE;
 	op->sealed = BUF_INIT(n);
 	uint8_t *out = buf_reserve(&op->sealed, n);
-	if (out == NULL)
+	if (out == NULL) {
 		(void)!buf_check(&op->sealed, &op->api.why);
-	else if (session_seal(op->api.app->crypto, op->session, op->iv, op->plaintext, out, &op->api.why) == ERR_OK)
-		op->sealed.n = n;
+		return;
+	}
+	if (session_seal(op->api.app->crypto, op->session, op->iv, op->plaintext, out, &op->api.why) != ERR_OK)
+		return;
+	op->sealed.n = n;
+	op->reply = BUF_INIT(BASE64_SIZE(n) + API_REPLY_MAX);
+	buf_put_str(&op->reply, "{");
+	json_put_key(&op->reply, "ciphertext");
+	json_put_base64(&op->reply, buf_bytes(&op->sealed));
+	json_put_key(&op->reply, "iv");
+	json_put_base64(&op->reply, bytes_of(op->iv, sizeof op->iv));
+	json_put_key(&op->reply, "session_id");
+	json_put_string(&op->reply, op->id);
+	json_put_key(&op->reply, "message_number");
+	json_put_int(&op->reply, op->number);
+	buf_put_str(&op->reply, "}");
+	buf_free(&op->sealed);
+	json_free(op->api.json);
+	op->api.json = NULL;
 }
 
 static void sealed(struct http_req *r, struct http_job *j)
@@ -55,14 +74,7 @@ static void sealed(struct http_req *r, struct http_job *j)
 		api_abort(r, &op->api);
 		return;
 	}
-	struct buf b = BUF_INIT(BASE64_SIZE(op->sealed.n) + API_REPLY_MAX);
-	buf_put_str(&b, "{");
-	json_put_key(&b, "ciphertext");
-	json_put_base64(&b, buf_bytes(&op->sealed));
-	json_put_key(&b, "iv");
-	json_put_base64(&b, bytes_of(op->iv, sizeof op->iv));
-	api_message_end(&b, op->id, op->number);
-	http_reply(r, 200, &b);
+	http_reply(r, 200, &op->reply);
 	drop(j);
 }
 

@@ -67,7 +67,5 @@ enum err api_nonce_parse(struct attest_nonce *out, const struct json_value *nonc
 enum err api_scope_parse(struct bytes *out, const struct json_value *scope, struct why *w) MUST_USE;
 /* `"session_id":"..."` with the first API_ID_SHOWN characters of a whole id, for lists and confirmations. */
 void api_put_short_id(struct buf *out, struct bytes session_id);
-/* `,"session_id":"...","message_number":N}` */
-void api_message_end(struct buf *out, struct bytes session_id, uint32_t number);
 
 #endif

@@ -21,12 +21,3 @@ void api_put_short_id(struct buf *out, struct bytes session_id)
 	buf_put(out, session_id.p, API_ID_SHOWN);
 	buf_put_str(out, "...\"");
 }
-
-void api_message_end(struct buf *out, struct bytes session_id, uint32_t number)
-{
-	json_put_key(out, "session_id");
-	json_put_string(out, session_id);
-	json_put_key(out, "message_number");
-	json_put_int(out, number);
-	buf_put_str(out, "}");
-}

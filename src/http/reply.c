@@ -16,25 +16,50 @@ void reply_drop(struct http_req *r)
 	r->reply = NULL;
 }
 
+/* A reply's bytes, kept until libmicrohttpd has sent them. */
+struct body {
+	struct loop_job job;
+	struct loop *loop;
+	struct buf buf;
+};
+
+static void wipe_body(struct loop_job *j)
+{
+	buf_free(&((struct body *)j)->buf);
+}
+
+static void wiped(struct loop_job *j)
+{
+	wipe_body(j); /* the job may not have been run */
+	free(j);
+}
+
+/* Wiping many megabytes would be felt by others: a worker does it. */
 static void free_body(void *cls)
 {
-	struct buf *b = cls;
-	buf_free(b);
-	free(b);
+	struct body *own = cls;
+	struct why w = {0};
+	own->job.run = wipe_body;
+	own->job.done = wiped;
+	if (own->buf.n > HTTP_HEAVY_BODY && loop_submit(own->loop, LANE_CPU, &own->job, &w) == ERR_OK)
+		return;
+	buf_free(&own->buf);
+	free(own);
 }
 
 /* Takes the body over, in every case. NULL if there is no memory. */
-static struct MHD_Response *make_response(struct buf *body)
+static struct MHD_Response *make_response(struct http_server *s, struct buf *body)
 {
-	struct buf *own = body->failed ? NULL : malloc(sizeof *own);
+	struct body *own = body->failed ? NULL : calloc(1, sizeof *own);
 	if (own == NULL) {
 		buf_free(body);
 		return NULL;
 	}
-	*own = *body;
+	own->loop = s->loop;
+	own->buf = *body;
 	*body = BUF_INIT(body->max);
-	struct MHD_Response *resp = MHD_create_response_from_buffer_with_free_callback_cls(own->n, own->p, free_body,
-											   own);
+	struct MHD_Response *resp = MHD_create_response_from_buffer_with_free_callback_cls(own->buf.n, own->buf.p,
+											   free_body, own);
 	if (resp == NULL)
 		free_body(own);
 	return resp;
@@ -65,7 +90,7 @@ static void set_reply(struct http_req *r, unsigned status, struct MHD_Response *
 void http_reply_type(struct http_req *r, unsigned status, const char *type, struct buf *body)
 {
 	const size_t n = body->n;
-	struct MHD_Response *resp = make_response(body);
+	struct MHD_Response *resp = make_response(r->server, body);
 	if (resp == NULL) {
 		struct why w = {0};
 		(void)why_set(&w, ERR_MEMORY, "no memory for a reply, or it is too long");
@@ -158,7 +183,7 @@ void http_fail(struct http_req *r, const struct why *w)
 	struct buf body = BUF_INIT(PROBLEM_MAX);
 	reply_problem(w, &body);
 	const size_t n = body.n;
-	struct MHD_Response *resp = make_response(&body);
+	struct MHD_Response *resp = make_response(r->server, &body);
 	if (resp == NULL) {
 		reply_drop(r);
 		return;
