@@ -65,7 +65,8 @@ MAIN := $B/obj/main.o
 UNIT := $(patsubst tests/unit/%.c,$B/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 UNITTOOLS := $(patsubst tests/unit/%.c,$B/unit/%,$(sort $(wildcard tests/unit/*_tool.c)))
 FUZZ := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-FORMATTED := $(wildcard src/*.c src/*/*.c src/*/*.h include/*.h include/base/*.h tests/unit/*.[ch] tests/fuzz/*.[ch])
+FORMATTED := $(wildcard src/*.c src/*/*.c src/*/*.h include/*.h include/base/*.h tests/unit/*.[ch] tests/fuzz/*.[ch] \
+	tests/e2e/*.[ch])
 
 # Other flags than last time: everything is built anew. Other files than last time: the library is.
 $(shell mkdir -p $B)
@@ -115,6 +116,12 @@ $B/unit/%: $B/unit/%.o $B/libattestd.a
 	$(call say,LINK,$@)
 	$Q$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
+# Preloaded into servers of every variant, so itself of none.
+$B/e2e/%.so: tests/e2e/%.c $(wildcard tests/e2e/*.h) $B/flags
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$Q$(CC) -D_GNU_SOURCE -std=c11 $(WARN) -O2 -g -fPIC -shared -o $@ $<
+
 $B/fuzz/%.o: tests/fuzz/%.c $B/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
@@ -157,7 +164,7 @@ unit: $(UNIT) $(UNITTOOLS) ## run the unit tests (cmocka)
 
 # make e2e E2E=tests/e2e/test_run.py PYTEST="-k paste -x"
 .PHONY: e2e
-e2e: $B/attestd $(UNITTOOLS) ## run the end-to-end tests (pytest)
+e2e: $B/attestd $(UNITTOOLS) $B/e2e/nsm_shim.so ## run the end-to-end tests (pytest)
 	ATTESTD_BUILD=$B ATTESTD_RUNNER="$(RUNNER)" $(ENV_$(V)) $(PYTHON) -m pytest -q -rs $(E2E) $(PYTEST)
 
 .PHONY: lint

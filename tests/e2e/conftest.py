@@ -5,6 +5,7 @@ ATTESTD_BUILD names the build folder (default: build), ATTESTD_RUNNER a command 
 
 import pytest
 from helpers import BUILD, Server, User
+from helpers.nsm import StandIn
 
 MARKS = [
     "route(name, ...): tests this route, as 'GET /health'; each route of routes.def needs one (make lint)",
@@ -54,6 +55,12 @@ def make_server(tmp_path):
             s.kill()
             faults.append(str(e))
     assert not faults, "\n".join(faults)
+
+
+@pytest.fixture
+def nsm(tmp_path):
+    """A stand-in for the NSM device: make_server(**nsm.server()) runs on it."""
+    return StandIn(tmp_path / "nsm")
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import selectors
 import socket
 import statistics
 import time
+from pathlib import Path
 
 import pytest
 from helpers import UserSession, sanitized
@@ -196,6 +197,27 @@ def test_1000_idle_connections_delay_nobody(make_server):
         assert w.send(head()).reply().status == 200
     for w in idle:
         w.socket.close()
+
+
+def test_1000_clients_that_declare_much_and_send_little_get_little_memory(make_server):
+    """Room is made for what has come: what is only declared costs its sender nothing."""
+    s = make_server(settings={"header_timeout": 60, "body_timeout": 60})
+
+    def size():
+        lines = Path(f"/proc/{s.pid}/status").read_text().splitlines()
+        return next(int(x.split()[1]) for x in lines if x.startswith("VmSize")) << 10
+
+    before = size()
+    wires = [Wire(s).send(head("POST", "/encrypt", JSON, f"Content-Length: {64 << 20}") + b"{") for _ in range(1000)]
+    until = time.monotonic() + 20 * PATIENCE
+    while metric(s, "http_inflight_bytes") < 1000:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert size() - before < 1 << 30
+    assert slowest_health(s, 1) < PATIENCE
+    for w in wires:
+        w.socket.close()
+    assert slowest_health(s, 1) < PATIENCE, "letting go of them took long"
 
 
 class Asker:
