@@ -71,6 +71,8 @@ struct http_counters {
 enum err http_new(struct http_server **out, struct loop *loop, struct log *log, const struct http_options *o,
 		  const struct http_route *routes, size_t n_routes, const struct http_store *store, void *app,
 		  struct why *w) MUST_USE;
+/* Answers 503 for whatever workers still hold. To be called before loop_end_jobs, so that nothing is begun any more. */
+void http_abandon(struct http_server *s);
 void http_free(struct http_server *s); /* after the drain; NULL is fine */
 
 /* Takes the listening descriptor over. any_host: any single Host is accepted, as on Unix sockets and vsock. */

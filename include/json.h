@@ -63,6 +63,15 @@ enum err json_canon_new(struct json_canon **out, const struct json_value *v, boo
 /* Up to cap bytes; *n = 0 only at the end. ERR_MEMORY. */
 enum err json_canon_read(struct json_canon *c, uint8_t *out, size_t cap, size_t *n, struct why *w) MUST_USE;
 void json_canon_free(struct json_canon *c);
+
+/* The order of wide objects' members: found by the first canonical form that shares it, which must be read to its end,
+ * and used by later ones of the same value. Sorting millions of names then happens once, and on a worker if the first
+ * form is read there. */
+struct json_order;
+enum { JSON_ORDER_MIN = 1024 }; /* members of an object that is worth it */
+enum err json_order_new(struct json_order **out, struct why *w) MUST_USE;
+void json_order_free(struct json_order *o);			       /* before the document; NULL is fine */
+void json_canon_share(struct json_canon *c, struct json_order *order); /* before the first read; borrowed */
 /* All of it at once. */
 enum err json_canon_all(const struct json_value *v, struct buf *out, struct why *w) MUST_USE;
 

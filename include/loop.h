@@ -32,6 +32,7 @@ struct loop_timer {
 	void (*fire)(struct loop_timer *t);
 	void *ctx;
 	int64_t at_ms;
+	uint64_t round;
 	bool armed;
 	struct loop_timer *prev, *next;
 };

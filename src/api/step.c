@@ -30,6 +30,7 @@ void api_op_free(struct api_op *op)
 {
 	json_free(op->json);
 	buf_free(&op->body);
+	mem_wipe(&op->why, sizeof op->why); /* it may quote the request */
 	free(op);
 }
 

@@ -289,6 +289,8 @@ static void close_parts(struct server *s)
 {
 	struct app *app = &s->app;
 	/* What workers still hold refers to everything below. */
+	if (app->http != NULL)
+		http_abandon(app->http);
 	if (app->loop != NULL)
 		loop_end_jobs(app->loop);
 	http_free(app->http);

@@ -50,6 +50,7 @@ void request_free(struct http_req *r)
 	loop_timer_disarm(s->loop, &r->job_timer);
 	mem_wipe(r->target, strlen(r->target));
 	free(r->target);
+	mem_wipe(r, sizeof *r);
 	free(r);
 }
 
@@ -84,6 +85,8 @@ void request_ended(void *server, struct MHD_Connection *mc, void **slot, enum MH
 	r->conn = NULL;
 	r->mc = NULL;
 	r->gone = true;
+	/* Nobody waits for the job any more. */
+	loop_timer_disarm(s->loop, &r->job_timer);
 	/* A worker's job and the turn's list still point here. */
 	if (r->job != NULL)
 		atomic_store_explicit(&r->job->cancelled, true, memory_order_relaxed);
@@ -198,6 +201,11 @@ static enum MHD_Result run_handler(struct http_req *r)
 {
 	struct http_server *s = r->server;
 	conn_owes(s, r->conn, OWED_NOTHING);
+	/* They take of the room that guard_check left for the reply, and nobody reads them. */
+	if (r->fault.err == ERR_OK && MHD_get_connection_values_n(r->mc, MHD_FOOTER_KIND, NULL, NULL) > 0) {
+		r->close = true;
+		(void)why_tell(&r->fault, ERR_MALFORMED, NULL, "A chunked body may not have trailers here.");
+	}
 	if (r->fault.err != ERR_OK)
 		http_fail(r, &r->fault);
 	else

@@ -157,6 +157,11 @@ enum err http_new(struct http_server **out, struct loop *loop, struct log *log, 
 	return ERR_OK;
 }
 
+void http_abandon(struct http_server *s)
+{
+	request_abandon_all(s);
+}
+
 void http_free(struct http_server *s)
 {
 	if (s == NULL)
@@ -165,7 +170,7 @@ void http_free(struct http_server *s)
 		if (s->listener[i].io.fd >= 0)
 			close(s->listener[i].io.fd);
 	request_abandon_all(s);
-	(void)request_settle(s, NULL);
+	(void)guest_end_turn(s); /* what the store still holds back must not stay suspended */
 	loop_set_guest(s->loop, (struct loop_guest){0});
 	loop_io_del(s->loop, &s->mhd_io);
 	MHD_stop_daemon(s->daemon);

@@ -16,10 +16,22 @@ struct member {
 	const json_t *v;
 };
 
+/* A wide object's members in order. */
+struct wide {
+	const json_t *object;
+	struct member *members;
+};
+
+struct json_order {
+	struct wide *wide; /* in the order in which they are met */
+	size_t n, cap;
+};
+
 struct frame {
 	const json_t *v;
 	size_t next, n;
-	size_t members; /* where an object's begin in canon.members */
+	size_t members;		   /* where an object's begin in canon.members */
+	const struct member *wide; /* or where they are, if its order is shared */
 };
 
 struct json_canon {
@@ -36,6 +48,8 @@ struct json_canon {
 	size_t depth;
 	struct member *members; /* of all open objects, a stack */
 	size_t members_n, members_cap;
+	struct json_order *order; /* shared, or NULL */
+	size_t wide_met;
 };
 
 /* ---- output: a piece goes into the chunk, and what does not fit waits for the next one ---- */
@@ -171,21 +185,62 @@ static bool members_room(struct json_canon *c, size_t more)
 	return true;
 }
 
-static enum err sort_members(struct json_canon *c, json_t *object, struct why *w)
+/* All of the object's into `m`, in order. */
+static void gather(json_t *object, struct member *m)
 {
-	if (!members_room(c, json_object_size(object)))
-		return why_set(w, ERR_MEMORY, "no memory to sort %zu members", json_object_size(object));
-	const size_t first = c->members_n;
+	size_t n = 0;
 	bool sorted = true;
 	for (void *it = json_object_iter(object); it != NULL; it = json_object_iter_next(object, it)) {
-		struct member *m = &c->members[c->members_n];
-		m->name = json_iter_name(it);
-		m->v = json_object_iter_value(it);
-		if (c->members_n++ > first && by_name(m - 1, m) > 0)
+		m[n].name = json_iter_name(it);
+		m[n].v = json_object_iter_value(it);
+		if (n > 0 && by_name(&m[n - 1], &m[n]) > 0)
 			sorted = false;
+		n++;
 	}
 	if (!sorted)
-		qsort(c->members + first, c->members_n - first, sizeof *c->members, by_name);
+		qsort(m, n, sizeof *m, by_name);
+}
+
+static enum err no_memory(const json_t *object, struct why *w)
+{
+	return why_set(w, ERR_MEMORY, "no memory to sort %zu members", json_object_size(object));
+}
+
+/* The next wide object of a value whose order is shared: known from the first form, or found now for the later ones. */
+static enum err sort_wide(struct json_canon *c, struct frame *f, json_t *object, struct why *w)
+{
+	struct json_order *o = c->order;
+	if (c->wide_met == o->n) {
+		if (o->n == o->cap) {
+			const size_t cap = o->cap == 0 ? 16 : o->cap * 2;
+			struct wide *wide = reallocarray(o->wide, cap, sizeof *wide);
+			if (wide == NULL)
+				return no_memory(object, w);
+			o->wide = wide;
+			o->cap = cap;
+		}
+		struct member *m = reallocarray(NULL, json_object_size(object), sizeof *m);
+		if (m == NULL)
+			return no_memory(object, w);
+		gather(object, m);
+		o->wide[o->n++] = (struct wide){object, m};
+	}
+	const struct wide *known = &o->wide[c->wide_met++];
+	if (known->object != object)
+		return why_set(w, ERR_INTERNAL, "the shared order is another value's");
+	f->wide = known->members;
+	return ERR_OK;
+}
+
+static enum err sort_members(struct json_canon *c, struct frame *f, json_t *object, struct why *w)
+{
+	const size_t n = json_object_size(object);
+	if (c->order != NULL && n >= JSON_ORDER_MIN)
+		return sort_wide(c, f, object, w);
+	if (!members_room(c, n))
+		return no_memory(object, w);
+	gather(object, c->members + c->members_n);
+	c->members_n += n;
 	return ERR_OK;
 }
 
@@ -198,7 +253,7 @@ static enum err begin_container(struct json_canon *c, const json_t *v, struct wh
 	*f = (struct frame){.v = v, .members = c->members_n};
 	f->n = object ? json_object_size(v) : json_array_size(v);
 	if (object) {
-		const enum err e = sort_members(c, (json_t *)v, w);
+		const enum err e = sort_members(c, f, (json_t *)v, w);
 		if (e != ERR_OK)
 			return e;
 	}
@@ -253,7 +308,7 @@ static enum err step(struct json_canon *c, struct why *w)
 	if (f->next > 0)
 		emit(c, ", ", 2);
 	if (json_typeof(f->v) == JANSSON_OBJECT) {
-		const struct member *m = &c->members[f->members + f->next];
+		const struct member *m = f->wide != NULL ? &f->wide[f->next] : &c->members[f->members + f->next];
 		begin_string(c, m->name, true);
 		c->value = m->v;
 	} else {
@@ -272,6 +327,30 @@ enum err json_canon_new(struct json_canon **out, const struct json_value *v, boo
 	c->value = json_lib(v);
 	*out = c;
 	return ERR_OK;
+}
+
+enum err json_order_new(struct json_order **out, struct why *w)
+{
+	struct json_order *o = calloc(1, sizeof *o);
+	if (o == NULL)
+		return why_set(w, ERR_MEMORY, "no memory for the order of members");
+	*out = o;
+	return ERR_OK;
+}
+
+void json_order_free(struct json_order *o)
+{
+	if (o == NULL)
+		return;
+	for (size_t i = 0; i < o->n; i++)
+		free(o->wide[i].members);
+	free(o->wide);
+	free(o);
+}
+
+void json_canon_share(struct json_canon *c, struct json_order *order)
+{
+	c->order = order;
 }
 
 enum err json_canon_read(struct json_canon *c, uint8_t *out, size_t cap, size_t *n, struct why *w)

@@ -27,6 +27,7 @@ struct loop {
 	struct loop_guest guest;
 	struct loop_timer *timers; /* soonest first */
 	struct loop_timer *timers_last;
+	uint64_t round; /* of firing: tells timers that were armed during it */
 	struct pool *pool;
 	struct loop_io wake, signals;
 	sigset_t signal_set;
@@ -165,6 +166,7 @@ void loop_timer_arm(struct loop *l, struct loop_timer *t, int64_t delay_ms)
 {
 	loop_timer_disarm(l, t);
 	t->at_ms = clock_mono(l->clock) + delay_ms;
+	t->round = l->round;
 	struct loop_timer *before = l->timers_last;
 	while (before != NULL && before->at_ms > t->at_ms)
 		before = before->prev;
@@ -236,14 +238,16 @@ static int wait_ms(const struct loop *l, int64_t max_wait_ms)
 
 static void fire_timers(struct loop *l)
 {
-	/* Those armed by a handler in this very turn wait for the next, or a zero delay would never let go. */
-	const int64_t until = l->now_ms;
-	while (l->timers != NULL && l->timers->at_ms <= until) {
-		struct loop_timer *t = l->timers;
+	l->round++;
+	for (struct loop_timer *t = l->timers; t != NULL && t->at_ms <= l->now_ms;) {
+		/* One armed by a timer that fires waits for the next turn, or a zero delay would never let go. */
+		if (t->round == l->round) {
+			t = t->next;
+			continue;
+		}
 		loop_timer_disarm(l, t);
-		t->fire(t);
-		if (t->armed && t->at_ms <= until)
-			break;
+		t->fire(t); /* which may free what it is embedded in, and change the list */
+		t = l->timers;
 	}
 }
 

@@ -186,3 +186,22 @@ def test_sigterm_right_after_the_start(make_server, tmp_path):
         assert status == 0 or (i % 2 == 0 and status == -signal.SIGTERM), (i, status, s.stderr)
     s.start()
     assert s.get("/health").status == 200
+
+
+@pytest.mark.parametrize("late", [0.05, 0.15, 0.24])
+def test_work_that_begins_when_the_drain_is_over_is_dropped(make_server, user, late):
+    """It used to begin a transaction that nobody ended, and libmicrohttpd aborted over the reply that waited for it."""
+    s = make_server(settings={"drain_timeout": 0})
+    session = UserSession(s, user)
+    body = json.dumps(session.plain("x" * (24 << 20))).encode()
+    head = (f"POST /encrypt HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n")
+    with s.connect() as busy, s.connect() as second:
+        second.sendall(head.encode() + body[:-1])
+        busy.sendall(head.encode() + body)
+        s.send_signal(signal.SIGTERM)
+        time.sleep(late)
+        try:
+            second.sendall(body[-1:])
+        except OSError:
+            pass  # the drain was quicker
+        assert s.wait() == 0

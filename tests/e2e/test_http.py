@@ -176,13 +176,24 @@ def test_chunked_uploads(server, session, size):
             assert json.dumps(session.plain(session.open(reply.json()))).encode() == body
 
 
-def test_chunk_extensions_and_trailers_change_nothing(server, session):
+def test_chunk_extensions_change_nothing(server, session):
     body = json.dumps(session.plain("x")).encode()
-    sent = b"%x;a=b\r\n%s\r\n0\r\nHost: evil.example\r\nContent-Length: 5\r\n\r\n" % (len(body), body)
     with Wire(server) as w:
-        reply = w.send(head("POST", "/encrypt", JSON, "Transfer-Encoding: chunked") + sent).reply()
+        reply = w.send(head("POST", "/encrypt", JSON, "Transfer-Encoding: chunked")
+                       + b"%x;a=b\r\n%s\r\n0\r\n\r\n" % (len(body), body)).reply()
         assert session.open(reply.json()) == "x"
         assert w.send(head()).reply().status == 200
+
+
+@pytest.mark.parametrize("trailers", [1, 16])
+def test_trailers_are_refused_and_use_up_nothing(server, session, trailers):
+    """They could name a Host, and would take the room of the reply in libmicrohttpd's pool."""
+    body = json.dumps(session.plain("x")).encode()
+    before = server.post("/encrypt", session.plain("x")).json()["message_number"]
+    sent = b"%x\r\n%s\r\n0\r\n%s\r\n" % (len(body), body, b"Host: evil.example\r\n" * trailers)
+    with Wire(server) as w:
+        assert w.send(head("POST", "/encrypt", JSON, "Transfer-Encoding: chunked") + sent).reply().status == 400
+    assert server.post("/encrypt", session.plain("x")).json()["message_number"] == before + 1
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 3])

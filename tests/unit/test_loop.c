@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -166,6 +167,24 @@ static void a_timer_may_disarm_another_that_is_due(void **state)
 		loop_timer_arm(f->l, &k[i].t, 10);
 	pass_time(f, 10);
 	assert_string_equal(f->trace, "ac");
+}
+
+static void free_holder(struct loop_timer *t)
+{
+	free(t);
+}
+
+/* As a request's deadline does: nothing of the timer may be touched after it fired. */
+static void a_timer_may_free_what_it_is_embedded_in(void **state)
+{
+	struct fixture *f = *state;
+	for (int i = 0; i < 3; i++) {
+		struct loop_timer *t = calloc(1, sizeof *t);
+		assert_non_null(t);
+		t->fire = free_holder;
+		loop_timer_arm(f->l, t, 10);
+	}
+	pass_time(f, 10);
 }
 
 static void a_timer_that_arms_itself_for_now_fires_once_a_turn(void **state)
@@ -616,6 +635,7 @@ int main(void)
 		TEST(arming_again_moves_a_timer),
 		TEST(a_disarmed_timer_does_not_fire),
 		TEST(a_timer_may_disarm_another_that_is_due),
+		TEST(a_timer_may_free_what_it_is_embedded_in),
 		TEST(a_timer_that_arms_itself_for_now_fires_once_a_turn),
 		TEST(a_due_timer_ends_the_wait),
 		TEST(a_readable_descriptor_is_told_once_a_turn),
