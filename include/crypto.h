@@ -12,6 +12,7 @@
 
 enum {
 	SHA256_SIZE = 32,
+	SHA384_SIZE = 48,
 	AEAD_KEY_SIZE = 32,
 	AEAD_IV_SIZE = 12,
 	AEAD_TAG_SIZE = 16,
@@ -31,6 +32,7 @@ struct random crypto_random(struct crypto *c);
 enum err crypto_seed(struct crypto *c, struct bytes entropy, struct why *w) MUST_USE;
 
 enum err crypto_sha256(struct crypto *c, struct bytes in, uint8_t out[SHA256_SIZE], struct why *w) MUST_USE;
+enum err crypto_sha384(struct crypto *c, struct bytes in, uint8_t out[SHA384_SIZE], struct why *w) MUST_USE;
 
 struct crypto_hash; /* SHA-256 piece by piece */
 enum err crypto_hash_new(struct crypto *c, struct crypto_hash **out, struct why *w) MUST_USE;

@@ -1,4 +1,4 @@
-/* crypto.c - the fetched algorithms, random bytes, SHA-256 and HKDF. */
+/* crypto.c - the fetched algorithms, random bytes, SHA-2 and HKDF. */
 #include "internal.h"
 
 #include <limits.h>
@@ -36,10 +36,11 @@ enum err crypto_new(struct crypto **out, struct why *w)
 	if (c == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for the cryptography");
 	c->sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL);
+	c->sha384 = EVP_MD_fetch(NULL, "SHA2-384", NULL);
 	c->gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
 	c->hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-	if (c->sha256 == NULL || c->gcm == NULL || c->hkdf == NULL) {
-		e = crypto_fault(w, "SHA-256, AES-256-GCM and HKDF are needed");
+	if (c->sha256 == NULL || c->sha384 == NULL || c->gcm == NULL || c->hkdf == NULL) {
+		e = crypto_fault(w, "SHA-256, SHA-384, AES-256-GCM and HKDF are needed");
 		goto out;
 	}
 	*out = c;
@@ -54,6 +55,7 @@ void crypto_free(struct crypto *c)
 	if (c == NULL)
 		return;
 	EVP_MD_free(c->sha256);
+	EVP_MD_free(c->sha384);
 	EVP_CIPHER_free(c->gcm);
 	EVP_KDF_free(c->hkdf);
 	free(c);
@@ -90,6 +92,13 @@ enum err crypto_sha256(struct crypto *c, struct bytes in, uint8_t out[SHA256_SIZ
 {
 	if (EVP_Digest(in.p, in.n, out, NULL, c->sha256, NULL) != 1)
 		return crypto_fault(w, "SHA-256");
+	return ERR_OK;
+}
+
+enum err crypto_sha384(struct crypto *c, struct bytes in, uint8_t out[SHA384_SIZE], struct why *w)
+{
+	if (EVP_Digest(in.p, in.n, out, NULL, c->sha384, NULL) != 1)
+		return crypto_fault(w, "SHA-384");
 	return ERR_OK;
 }
 

@@ -4,7 +4,7 @@
 
 #define BAD(w, ...) why_tell((w), ERR_BAD_KEY, NULL, __VA_ARGS__)
 
-enum { TAG_INTEGER = 0x02, TAG_BIT_STRING = 0x03, TAG_OID = 0x06, TAG_SEQUENCE = 0x30, RSA_EXPONENT_BYTES_MAX = 8 };
+enum { RSA_EXPONENT_BYTES_MAX = 8 };
 
 #define OID_RSA "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01"
 
@@ -28,37 +28,12 @@ static const struct {
 	 "a key with the RSAES-OAEP identifier; one with the plain RSA identifier is needed"},
 };
 
-/* Takes one element with this tag off the front of *in. Lengths are minimal and below 64 KiB, which RSA_PEM_MAX
- * ensures. */
-static bool take(struct bytes *in, uint8_t tag, struct bytes *content)
-{
-	size_t head = 2, n;
-
-	if (in->n < 2 || in->p[0] != tag)
-		return false;
-	n = in->p[1];
-	if (n == 0x81 && in->n >= 3 && in->p[2] >= 0x80) {
-		head = 3;
-		n = in->p[2];
-	} else if (n == 0x82 && in->n >= 4 && in->p[2] != 0) {
-		head = 4;
-		n = (size_t)in->p[2] << 8 | in->p[3];
-	} else if (n >= 0x80) {
-		return false;
-	}
-	if (n > in->n - head)
-		return false;
-	*content = bytes_of(in->p + head, n);
-	*in = bytes_of(in->p + head + n, in->n - head - n);
-	return true;
-}
-
 /* A positive INTEGER; the sign's zero byte is left out of *value. */
 static bool take_positive(struct bytes *in, struct bytes *value)
 {
 	struct bytes v;
 
-	if (!take(in, TAG_INTEGER, &v) || v.n == 0 || v.p[0] >= 0x80)
+	if (!der_take(in, DER_INTEGER, &v) || v.n == 0 || v.p[0] >= 0x80)
 		return false;
 	if (v.p[0] == 0) {
 		if (v.n == 1 || v.p[1] < 0x80)
@@ -100,10 +75,10 @@ static enum err open_spki(struct bytes der, struct bytes *pkcs1, struct why *w)
 {
 	struct bytes spki, algorithm, oid, bits, at;
 
-	if (!take(&der, TAG_SEQUENCE, &spki) || der.n > 0)
+	if (!der_take(&der, DER_SEQUENCE, &spki) || der.n > 0)
 		return BAD(w, "The key is not one complete DER SubjectPublicKeyInfo");
 	at = spki;
-	if (!take(&spki, TAG_SEQUENCE, &algorithm) || !take(&algorithm, TAG_OID, &oid))
+	if (!der_take(&spki, DER_SEQUENCE, &algorithm) || !der_take(&algorithm, DER_OID, &oid))
 		return BAD(w, "The key is not a SubjectPublicKeyInfo, although its label says PUBLIC KEY");
 	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
 		if (bytes_equal(oid, others[i].oid))
@@ -113,7 +88,7 @@ static enum err open_spki(struct bytes der, struct bytes *pkcs1, struct why *w)
 	if (at.n < sizeof ALGORITHM_RSA - 1 ||
 	    !bytes_equal(bytes_of(at.p, sizeof ALGORITHM_RSA - 1), BYTES_LIT(ALGORITHM_RSA)))
 		return BAD(w, "The RSA algorithm identifier must have NULL parameters");
-	if (!take(&spki, TAG_BIT_STRING, &bits) || spki.n > 0 || bits.n == 0 || bits.p[0] != 0)
+	if (!der_take(&spki, DER_BIT_STRING, &bits) || spki.n > 0 || bits.n == 0 || bits.p[0] != 0)
 		return BAD(w, "The SubjectPublicKeyInfo does not hold exactly one public key");
 	*pkcs1 = bytes_of(bits.p + 1, bits.n - 1);
 	return ERR_OK;
@@ -131,7 +106,7 @@ enum err crypto_der_read(struct bytes der, bool spki, struct crypto_numbers *out
 			return e;
 	}
 	rest = k.pkcs1;
-	if (!take(&rest, TAG_SEQUENCE, &numbers) || rest.n > 0 || !take_positive(&numbers, &k.n) ||
+	if (!der_take(&rest, DER_SEQUENCE, &numbers) || rest.n > 0 || !take_positive(&numbers, &k.n) ||
 	    !take_positive(&numbers, &k.e) || numbers.n > 0)
 		return BAD(w, "The key is not one DER RSAPublicKey of two positive numbers");
 	k.bits = bit_length(k.n);
@@ -162,9 +137,9 @@ void crypto_spki_put(struct bytes pkcs1, struct buf *out)
 {
 	size_t bits = pkcs1.n + 1;
 
-	put_head(out, TAG_SEQUENCE, sizeof ALGORITHM_RSA - 1 + head_size(bits) + bits);
+	put_head(out, DER_SEQUENCE, sizeof ALGORITHM_RSA - 1 + head_size(bits) + bits);
 	buf_put_bytes(out, BYTES_LIT(ALGORITHM_RSA));
-	put_head(out, TAG_BIT_STRING, bits);
+	put_head(out, DER_BIT_STRING, bits);
 	buf_put_u8(out, 0);
 	buf_put_bytes(out, pkcs1);
 }

@@ -18,7 +18,7 @@ ORDER = [
     ["cmd"],
 ]
 RANK = {layer: rank for rank, line in enumerate(ORDER) for layer in line}
-HEADER_OF = {"cborio": "cbor"}  # include/NAME.h belongs to layer NAME but for these
+HEADER_OF = {"cborio": "cbor", "cert": "crypto", "simulator": "nsm", "verify": "attest"}  # include/NAME.h belongs to layer NAME but for these
 MAIN_MAY = {"cmd", "base"}
 
 LIBRARIES = {"openssl/": "crypto", "jansson": "json", "microhttpd": "http", "sqlite3": "store", "cbor": "cbor"}

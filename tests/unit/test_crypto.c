@@ -56,6 +56,20 @@ static void sha256_has_the_values_of_fips_180(void **state)
 	assert_hex(bytes_of(out, sizeof out), cases[0].hash);
 }
 
+static void sha384_has_the_values_of_fips_180(void **state)
+{
+	struct crypto *c = *state;
+	uint8_t out[SHA384_SIZE];
+	struct why w;
+
+	assert_int_equal(crypto_sha384(c, bytes_of(NULL, 0), out, &w), ERR_OK);
+	assert_hex(bytes_of(out, sizeof out),
+		   "38b060a751ac96384cd9327eb1b1e36a21fdb71114be07434c0cc7bf63f6e1da274edebfe76f65fbd51ad2f14898b95b");
+	assert_int_equal(crypto_sha384(c, BYTES_LIT("abc"), out, &w), ERR_OK);
+	assert_hex(bytes_of(out, sizeof out),
+		   "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7");
+}
+
 static void sha256_piece_by_piece_is_the_same(void **state)
 {
 	struct crypto *c = *state;
@@ -277,6 +291,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sha256_has_the_values_of_fips_180),
+		cmocka_unit_test(sha384_has_the_values_of_fips_180),
 		cmocka_unit_test(sha256_piece_by_piece_is_the_same),
 		cmocka_unit_test(hkdf_has_the_value_of_rfc_5869_case_3),
 		cmocka_unit_test(hkdf_depends_on_info_and_gives_at_most_64_bytes),

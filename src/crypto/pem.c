@@ -1,0 +1,84 @@
+/* pem.c - the pieces of PEM texts (RFC 7468) that keys and certificates share. */
+#include "internal.h"
+
+#include <string.h>
+
+#include "base/encode.h"
+
+enum { PEM_MAX = 16 * 1024 };
+
+_Static_assert((int)PEM_MAX >= (int)RSA_PEM_MAX && (int)PEM_MAX >= (int)CERT_PEM_MAX, "any text that is read fits");
+
+static bool is_space(uint8_t c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+struct bytes pem_skip(struct bytes s, size_t n)
+{
+	return bytes_of(s.p + n, s.n - n);
+}
+
+struct bytes pem_trim(struct bytes s)
+{
+	while (s.n > 0 && is_space(s.p[0]))
+		s = pem_skip(s, 1);
+	while (s.n > 0 && is_space(s.p[s.n - 1]))
+		s.n--;
+	return s;
+}
+
+bool pem_starts_with(struct bytes s, const char *with)
+{
+	size_t n = strlen(with);
+
+	return s.n >= n && bytes_is(bytes_of(s.p, n), with);
+}
+
+size_t pem_find(struct bytes s, const char *what)
+{
+	const uint8_t *at = s.n > 0 ? memmem(s.p, s.n, what, strlen(what)) : NULL;
+
+	return at != NULL ? (size_t)(at - s.p) : s.n;
+}
+
+enum err pem_unbase64(struct bytes body, enum err code, struct buf *der, struct why *w)
+{
+	struct buf text = BUF_INIT(PEM_MAX);
+	enum err e = ERR_OK;
+	size_t n = 0;
+	uint8_t *to;
+
+	if (pem_find(body, ":") < body.n) {
+		e = why_tell(w, code, NULL,
+			     "The PEM block has headers, as old encrypted or annotated files do; a bare one is needed");
+		goto out;
+	}
+	while (body.n > 0) {
+		size_t line = pem_find(body, "\n"), keep = line;
+
+		if (keep > 0 && body.p[keep - 1] == '\r')
+			keep--;
+		buf_put(&text, body.p, keep);
+		body = pem_skip(body, line < body.n ? line + 1 : line);
+	}
+	e = buf_check(&text, w);
+	if (e != ERR_OK)
+		goto out;
+	if (text.n == 0) {
+		e = why_tell(w, code, NULL, "There is nothing between the BEGIN and END lines");
+		goto out;
+	}
+	to = buf_reserve(der, BASE64_DECODED_MAX(text.n));
+	e = buf_check(der, w);
+	if (e != ERR_OK)
+		goto out;
+	if (!base64_decode(buf_bytes(&text), to, &n)) {
+		e = why_tell(w, code, NULL, "The lines between BEGIN and END are not base64, or were cut short");
+		goto out;
+	}
+	der->n += n;
+out:
+	buf_free(&text);
+	return e;
+}
