@@ -15,7 +15,7 @@ struct api_bucket {
 	int64_t rate, burst, milli_tokens, at_ms;
 };
 
-/* Is this a debug enclave, whose PCR0 to PCR2 are zero? Not known without an NSM. */
+/* Is this a debug enclave, whose PCR0 to PCR2 are zero? Not known with the dummy. */
 enum api_debug { DEBUG_UNKNOWN, DEBUG_OFF, DEBUG_ON };
 
 struct app {
@@ -25,6 +25,7 @@ struct app {
 	struct crypto *crypto;
 	struct random random;
 	struct nsm *nsm;
+	struct verify *verify;
 	struct attest *attest;
 	struct sessions *sessions;
 	struct http_server *http;

@@ -12,10 +12,13 @@
 #include "crypto.h"
 #include "json.h"
 #include "nsm.h"
+#include "verify.h"
 
 enum { ATTEST_METADATA_MAX = 64 * 1024, ATTEST_NONCE_TEXT_MAX = 2 * NSM_NONCE_MAX + 16 };
 
-enum attest_purpose { ATTEST_ATTESTATION, ATTEST_KEY_EXCHANGE, ATTEST_INFO, ATTEST_PURPOSES };
+enum attest_purpose { ATTEST_ATTESTATION, ATTEST_KEY_EXCHANGE, ATTEST_INFO, ATTEST_TLS, ATTEST_PEER, ATTEST_PURPOSES };
+const char *attest_purpose_name(enum attest_purpose p); /* "key-exchange" */
+bool attest_purpose_parse(struct bytes name, enum attest_purpose *out);
 
 /* ---- nonces (DESIGN 4) ---- */
 enum attest_encoding { ATTEST_AUTO, ATTEST_HEX, ATTEST_BASE64, ATTEST_TEXT };
@@ -39,11 +42,13 @@ struct attest;
 struct attest_options {
 	const char *agent, *guardrail, *metadata_file;	   /* metadata_file "" for none */
 	const char *info_name, *info_version, *info_build; /* info_build "" for null */
+	struct bytes root; /* what `tee_verified` asks for: AWS's root in DER, but in tests */
 };
-/* nsm, crypto, clock and log are borrowed. Fails when the claims of some purpose could not fit with a metadata digest.
+/* nsm, crypto, verify, clock and log are borrowed. Fails when the claims of some purpose could not fit with a metadata
+ * digest.
  */
 enum err attest_new(struct attest **out, const struct attest_options *o, struct nsm *nsm, struct crypto *crypto,
-		    const struct clock *clock, struct log *log, struct why *w) MUST_USE;
+		    struct verify *verify, const struct clock *clock, struct log *log, struct why *w) MUST_USE;
 void attest_free(struct attest *a);
 
 /* GET /info: `{"version":...,"name":...,"build_info":...}`, one fixed byte string a process, and its SHA-256. */
@@ -52,7 +57,7 @@ const uint8_t *attest_info_digest(const struct attest *a);
 
 /* ---- claims (loop thread: may re-read the metadata file) ---- */
 struct attest_claim {
-	const char *name;   /* one of attest_claim_names */
+	const char *name;   /* a claim of the purpose (src/attest/claim_table.c); metadata may use the name of none */
 	struct bytes value; /* text */
 };
 struct attest_claims {
@@ -65,8 +70,6 @@ struct attest_claims {
 enum err attest_claims_make(struct attest *a, enum attest_purpose purpose, const struct attest_claim *own, size_t n,
 			    bool with_metadata, struct attest_claims *out, struct why *w) MUST_USE;
 void attest_claims_free(struct attest_claims *c);
-/* Every name that claims of any purpose use, NULL at the end: metadata may use none of them. */
-extern const char *const attest_claim_names[];
 
 /* ---- documents (any thread; blocks on the NSM) ---- */
 struct attest_doc;
@@ -79,10 +82,14 @@ struct bytes attest_doc_cose(const struct attest_doc *d);
 /* The reply's `attestation_document` object. */
 void attest_doc_json(const struct attest_doc *d, struct buf *out);
 struct bytes attest_doc_pcr(const struct attest_doc *d, unsigned index); /* empty if the document has none */
-/* The sentence that dummy replies carry as `_warning`, or NULL. */
+/* The sentence that a reply whose document is not verified carries as `_warning`, or NULL. */
 const char *attest_doc_warning(const struct attest_doc *d);
-/* True only for a document that our own verifier accepted under the AWS root and that is not a debug enclave's. */
+/* True only for a document that our own verifier accepts under the root and that is not a debug enclave's. The whole
+ * check is made anew when the leaf certificate differs from the last verified one; else its validity at the document's
+ * time and the debug PCRs are looked at. */
 bool attest_doc_verified(const struct attest_doc *d);
+/* Of the last document that was made; false before the first. */
+bool attest_verified(const struct attest *a);
 
 /* The reply's `verification_instructions` object for a purpose, with or without custom data. */
 void attest_instructions(enum attest_purpose p, bool custom_data, struct buf *out);

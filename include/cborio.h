@@ -61,13 +61,15 @@ void cborio_check(struct cborio_reader *r, bool good, const char *text); /* fail
 /* ERR_MALFORMED unless the input was read without fault to its last byte. */
 enum err cborio_done(struct cborio_reader *r, struct why *w) MUST_USE;
 
-/* Writing, appended to a buf (sticky there). Definite lengths, minimal heads. */
+/* Writing, appended to a buf (sticky there). Minimal heads; definite lengths, but for a map that put_break ends. */
 void cborio_put_uint(struct buf *b, uint64_t v);
 void cborio_put_bytes(struct buf *b, struct bytes x);
 void cborio_put_text(struct buf *b, struct bytes x);
 void cborio_put_cstr(struct buf *b, const char *s);
 void cborio_put_array(struct buf *b, uint64_t n);
 void cborio_put_map(struct buf *b, uint64_t pairs);
+void cborio_put_map_indefinite(struct buf *b);
+void cborio_put_break(struct buf *b);
 void cborio_put_null(struct buf *b);
 void cborio_put_bool(struct buf *b, bool v);
 

@@ -9,6 +9,9 @@
 enum { CMD_OK = 0, CMD_FALSE = 1, CMD_USAGE = 2, CMD_ENVIRONMENT = 3 };
 
 int cmd_serve(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
+int cmd_simulate(int argc, char **argv);
+int cmd_nsm(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 
 /* Prints `attestd: TEXT` to stderr and returns the exit status that fits the fault. */

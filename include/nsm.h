@@ -1,13 +1,18 @@
 /* nsm.h - the Nitro Secure Module: its request set, and the back ends that carry it.
  *
  * A back end carries raw CBOR requests and replies, as the driver does (AWS nitro-enclaves-nsm-api): `device` by ioctl
- * 0x0A/0 on /dev/nsm, `dummy` for development only. All calls block and are safe from any thread; serve makes them on
- * LANE_NSM.
+ * 0x0A/0 on /dev/nsm, `simulator` in this process (simulator.h), `socket:PATH` to an `attestd simulate`, `dummy` for
+ * development only. All calls block and are safe from any thread; serve makes them on LANE_NSM.
+ *
+ * On the socket (Unix, stream) a request and its reply are each a big-endian 32-bit length and that many bytes of CBOR;
+ * requests follow each other on one connection. A length beyond NSM_REQUEST_MAX or NSM_REPLY_MAX, or of 0, ends it.
  */
 #ifndef ATTESTD_NSM_H
 #define ATTESTD_NSM_H
 
 #include "base/bytes.h"
+#include "base/clock.h"
+#include "crypto.h"
 
 enum {
 	NSM_REQUEST_MAX = 4096,	   /* the driver refuses more with EMSGSIZE */
@@ -18,30 +23,47 @@ enum {
 	NSM_PCRS_MAX = 32,
 	NSM_PCR_SIZE = 48, /* SHA-384 */
 	NSM_RANDOM_MAX = 256,
+	NSM_EXTEND_MAX = 1024,	  /* bytes that one ExtendPCR takes */
 	NSM_MODULE_ID_SIZE = 128, /* with its NUL */
+	NSM_SOCKET_WAIT_S = 30,	  /* for one call to a socket back end */
 };
 
 #define NSM_DEVICE_PATH "/dev/nsm"
 
-/* One back end. `call` sends one request and appends one reply, at most NSM_REPLY_MAX bytes. */
+/* What back ends are made of; all borrowed. device_path: NSM_DEVICE_PATH but in tests. */
+struct nsm_env {
+	const char *device_path;
+	struct crypto *crypto;
+	const struct clock *clock;
+	struct random random;
+};
+
+/* One back end. `call` sends one request and appends one reply, at most NSM_REPLY_MAX bytes. address: what follows the
+ * colon of `socket:PATH`, else "". */
 struct nsm_ops {
 	const char *name;
-	enum err (*open)(void **state, const char *path, struct why *w);
+	enum err (*open)(void **state, const struct nsm_env *env, const char *address, struct why *w);
 	enum err (*call)(void *state, struct bytes request, struct buf *reply, struct why *w);
 	void (*close)(void *state);
 };
-extern const struct nsm_ops nsm_device, nsm_dummy;
+extern const struct nsm_ops nsm_device, nsm_dummy, nsm_simulator, nsm_socket;
+
+/* The names of the NSM's own errors, NULL at the end. */
+extern const char *const nsm_error_names[];
 
 struct nsm;
 
-/* spec: "auto", "device" or "dummy". path: the device, NSM_DEVICE_PATH but in tests. auto takes the device when path
- * exists; *fell_back says that it did not. ERR_ENVIRONMENT with what to do when there is no device. */
-enum err nsm_open(struct nsm **out, const char *spec, const char *path, bool *fell_back, struct why *w) MUST_USE;
+/* spec: "auto", "device", "simulator", "dummy" or "socket:PATH", else ERR_CONFIG says so. auto takes the device when
+ * env->device_path exists, else the dummy; *fell_back says that it did not. ERR_ENVIRONMENT with what to do when there
+ * is no device or nobody answers on the socket. */
+enum err nsm_open(struct nsm **out, const char *spec, const struct nsm_env *env, bool *fell_back,
+		  struct why *w) MUST_USE;
 void nsm_close(struct nsm *n); /* NULL is fine */
 
-const char *nsm_name(const struct nsm *n); /* "device" or "dummy": `nsm` in /health */
-bool nsm_is_dummy(const struct nsm *n);	   /* has no documents to give */
-bool nsm_is_device(const struct nsm *n);
+const char *nsm_name(const struct nsm *n);  /* "device", "simulator", "socket" or "dummy": `nsm` in /health */
+bool nsm_is_dummy(const struct nsm *n);	    /* has no documents to give */
+bool nsm_is_device(const struct nsm *n);    /* the only one that an enclave may rely on */
+struct bytes nsm_root(const struct nsm *n); /* the simulator's root certificate in DER; empty for all others */
 
 struct nsm_description {
 	char module_id[NSM_MODULE_ID_SIZE];
@@ -52,6 +74,10 @@ struct nsm_description {
 enum err nsm_describe(struct nsm *n, struct nsm_description *out, struct why *w) MUST_USE;
 /* value: appended, NSM_PCR_SIZE bytes. */
 enum err nsm_pcr(struct nsm *n, unsigned index, struct buf *value, bool *locked, struct why *w) MUST_USE;
+/* The PCR becomes SHA-384 of its value and `data` (1 to NSM_EXTEND_MAX bytes); the new value is appended. */
+enum err nsm_extend(struct nsm *n, unsigned index, struct bytes data, struct buf *value, struct why *w) MUST_USE;
+enum err nsm_lock(struct nsm *n, unsigned index, struct why *w) MUST_USE;	/* until the enclave ends */
+enum err nsm_lock_below(struct nsm *n, unsigned index, struct why *w) MUST_USE; /* LockPCRs: all before `index` */
 /* Exactly n bytes, in as many requests as that takes; an NSM that gives none is ERR_NSM. */
 enum err nsm_random(struct nsm *n, uint8_t *out, size_t len, struct why *w) MUST_USE;
 

@@ -10,6 +10,9 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{"serve", cmd_serve, "run the REST server inside the enclave"},
+	{"verify", cmd_verify, "verify an attestation document, or a reply that holds one"},
+	{"simulate", cmd_simulate, "run a software NSM that really signs, for development and tests"},
+	{"nsm", cmd_nsm, "ask the NSM by hand: describe, pcr, extend, lock, random"},
 	{"config", cmd_config, "check a configuration, or show the values in force"},
 };
 
@@ -17,7 +20,7 @@ static void help(FILE *to)
 {
 	fprintf(to, "usage: attestd COMMAND [OPTIONS]\n\n");
 	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
+		fprintf(to, "  %-8s  %s\n", commands[i].name, commands[i].help);
 	fprintf(to,
 		"\nattestd COMMAND --help tells more; attestd --version names the version.\n"
 		"Exit status: 0 success, 1 the thing asked about is false or failed, 2 usage, 3 the environment failed.\n");

@@ -13,7 +13,7 @@ void api_health(void *ctx, struct http_req *r)
 	json_put_key(&b, "timestamp");
 	json_put_cstr(&b, when);
 	json_put_key(&b, "tee_available");
-	json_put_bool(&b, nsm_is_device(app->nsm));
+	json_put_bool(&b, nsm_is_device(app->nsm) && attest_verified(app->attest));
 	json_put_key(&b, "active_sessions");
 	json_put_int(&b, (int64_t)sessions_count(app->sessions));
 	json_put_key(&b, "nsm");

@@ -36,15 +36,31 @@ static void look_at_metadata(struct attest *a)
 		log_why(a->log, LOG_WARN, "metadata_unusable", &w);
 }
 
+/* A document that was just made is judged at its own time: in an enclave the clock is the parent's word. */
+static enum err make_policy(struct attest *a, struct bytes root, struct why *w)
+{
+	verify_policy_init(&a->policy);
+	if (root.n == 0 || root.n > sizeof a->policy.root_der)
+		return why_set(w, ERR_INTERNAL, "a root of %zu bytes is no certificate", root.n);
+	a->policy.at = VERIFY_AT_DOCUMENT;
+	a->policy.own_root = true;
+	a->policy.root_n = root.n;
+	memcpy(a->policy.root_der, root.p, root.n);
+	return ERR_OK;
+}
+
 enum err attest_new(struct attest **out, const struct attest_options *o, struct nsm *nsm, struct crypto *crypto,
-		    const struct clock *clock, struct log *log, struct why *w)
+		    struct verify *verify, const struct clock *clock, struct log *log, struct why *w)
 {
 	enum err e;
 	struct attest *a = calloc(1, sizeof *a);
-	if (a == NULL)
+	if (a == NULL || pthread_mutex_init(&a->lock, NULL) != 0) {
+		free(a);
 		return why_set(w, ERR_MEMORY, "no memory for the attester");
+	}
 	a->nsm = nsm;
 	a->crypto = crypto;
+	a->verify = verify;
 	a->clock = clock;
 	a->log = log;
 	a->metadata = ATTEST_METADATA_INIT;
@@ -55,6 +71,8 @@ enum err attest_new(struct attest **out, const struct attest_options *o, struct 
 		e = why_set(w, ERR_MEMORY, "no memory for the attester");
 	else
 		e = make_info(a, o, w);
+	if (e == ERR_OK)
+		e = make_policy(a, o->root, w);
 	if (e == ERR_OK)
 		e = attest_claims_fit(a, w);
 	if (e != ERR_OK) {
@@ -75,6 +93,7 @@ void attest_free(struct attest *a)
 	free(a->metadata_file);
 	buf_free(&a->info);
 	attest_metadata_free(&a->metadata);
+	(void)pthread_mutex_destroy(&a->lock);
 	free(a);
 }
 
@@ -86,6 +105,11 @@ struct bytes attest_info(const struct attest *a)
 const uint8_t *attest_info_digest(const struct attest *a)
 {
 	return a->info_digest;
+}
+
+bool attest_verified(const struct attest *a)
+{
+	return atomic_load(&a->verified);
 }
 
 /* Written, the bytes are mixed into the kernel's pool without being credited, which needs no privilege. */

@@ -5,41 +5,34 @@
 
 #include <string.h>
 
+#include "claim_table.h"
+
 /* JSON makes at most six characters of a byte, and less than NSM_USER_DATA_MAX bytes of values are ever rendered. */
 enum { RENDER_MAX = 6 * NSM_USER_DATA_MAX + 2048 };
 
-static const char *const purposes[ATTEST_PURPOSES] = {
-	[ATTEST_ATTESTATION] = "attestation", [ATTEST_KEY_EXCHANGE] = "key-exchange", [ATTEST_INFO] = "info"};
-
-static bool is_claim_name(const char *name)
-{
-	for (const char *const *n = attest_claim_names; *n != NULL; n++)
-		if (strcmp(name, *n) == 0)
-			return true;
-	return false;
-}
-
-static enum err too_long(struct why *w, const char *purpose, size_t n)
+static enum err too_long(struct why *w, enum attest_purpose purpose, size_t n)
 {
 	return why_set(w, ERR_CLAIMS, "the claims of purpose %s take %zu bytes or more; at most %d can be attested",
-		       purpose, n, NSM_USER_DATA_MAX);
+		       attest_purpose_name(purpose), n, NSM_USER_DATA_MAX);
 }
 
 /* `tail` is metadata, ready to be put behind the rest. The length is left to the caller to judge. */
-static enum err render(const struct attest *a, const char *purpose, const char *timestamp,
+static enum err render(const struct attest *a, enum attest_purpose purpose, const char *timestamp,
 		       const struct attest_claim *own, size_t n, struct bytes tail, struct buf *out, struct why *w)
 {
 	size_t values = strlen(a->agent) + strlen(a->guardrail) + tail.n;
 	for (size_t i = 0; i < n; i++) {
-		if (!is_claim_name(own[i].name)) /* else metadata could use the name too */
-			return why_set(w, ERR_INTERNAL, "%s is not in the list of claim names", own[i].name);
+		const struct claim *c = claim_find(bytes_str(own[i].name));
+		if (c == NULL || (c->purposes & CLAIM_OF(purpose)) == 0) /* our own verifier would refuse it */
+			return why_set(w, ERR_INTERNAL, "%s is no claim of purpose %s", own[i].name,
+				       attest_purpose_name(purpose));
 		values += own[i].value.n;
 	}
 	if (values > NSM_USER_DATA_MAX)
 		return too_long(w, purpose, values);
 	buf_put_u8(out, '{');
 	json_put_key(out, "purpose");
-	json_put_cstr(out, purpose);
+	json_put_cstr(out, attest_purpose_name(purpose));
 	json_put_key(out, "timestamp");
 	json_put_cstr(out, timestamp);
 	json_put_key(out, "agent");
@@ -61,35 +54,33 @@ static void put_digest(struct buf *b, const uint8_t digest[SHA256_SIZE])
 	json_put_hex(b, bytes_of(digest, SHA256_SIZE));
 }
 
-/* The longest claims that there are. */
+static size_t longest_own(enum attest_purpose p, struct attest_claim own[CLAIM_COUNT])
+{
+	size_t n = 0;
+	for (size_t i = 0; i < CLAIM_COUNT; i++) {
+		const struct claim *c = &claim_table[i];
+		if (c->purposes == CLAIM_OF(p))
+			own[n++] = (struct attest_claim){c->name, bytes_str(claim_longest(c))};
+	}
+	return n;
+}
+
 enum err attest_claims_fit(const struct attest *a, struct why *w)
 {
-	static const char x64[] = "0000000000000000000000000000000000000000000000000000000000000000";
-	const struct bytes hash = BYTES_LIT(x64), id = {hash.p, 43};
-	const struct attest_claim key_exchange[] = {{"session_id", id},
-						    {"session_key_hash", hash},
-						    {"user_key_hash", hash},
-						    {"key_exchange_version", BYTES_LIT("1.1")}};
-	const struct attest_claim peer[] = {
-		{"role", BYTES_LIT("server")}, {"key_hash", hash}, {"peer_key_hash", hash}, {"config_digest", hash}};
-	const struct {
-		const char *purpose;
-		const struct attest_claim *own;
-	} longest[] = {{purposes[ATTEST_KEY_EXCHANGE], key_exchange}, {"peer", peer}};
 	struct buf tail = BUF_INIT(256), out = BUF_INIT(RENDER_MAX);
-	enum err e = ERR_OK;
 	put_digest(&tail, (const uint8_t[SHA256_SIZE]){0});
-	e = buf_check(&tail, w);
-	for (size_t i = 0; e == ERR_OK && i < sizeof longest / sizeof longest[0]; i++) {
+	enum err e = buf_check(&tail, w);
+	for (enum attest_purpose p = 0; e == ERR_OK && p < ATTEST_PURPOSES; p++) {
+		struct attest_claim own[CLAIM_COUNT];
 		buf_reset(&out);
-		e = render(a, longest[i].purpose, "2026-01-30T12:00:00Z", longest[i].own, 4, buf_bytes(&tail), &out, w);
+		e = render(a, p, "2026-01-30T12:00:00Z", own, longest_own(p, own), buf_bytes(&tail), &out, w);
 		if (e == ERR_OK && out.n > NSM_USER_DATA_MAX)
-			e = too_long(w, longest[i].purpose, out.n);
+			e = too_long(w, p, out.n);
 		if (e == ERR_CLAIMS)
 			e = why_set(w, ERR_CONFIG,
 				    "agent and guardrail are too long together: the claims of purpose %s would exceed "
 				    "%d bytes; shorten them",
-				    longest[i].purpose, NSM_USER_DATA_MAX);
+				    attest_purpose_name(p), NSM_USER_DATA_MAX);
 	}
 	buf_free(&tail);
 	buf_free(&out);
@@ -105,6 +96,21 @@ static enum err refresh(struct attest *a, int64_t wall, struct why *w)
 	return e;
 }
 
+/* Documents are made on a worker, and the log belongs to the loop: what the last one showed is told here. */
+static void tell_change(struct attest *a)
+{
+	const bool was_told = a->told != TOLD_NOTHING, now = attest_verified(a);
+	const bool changed = was_told && now != (a->told == TOLD_VERIFIED);
+	a->told = now ? TOLD_VERIFIED : TOLD_UNVERIFIED;
+	if (changed && now)
+		log_event(a->log, LOG_INFO, "nsm",
+			  LOG_S("text", "attestation documents verify under the AWS root again"));
+	else if (changed)
+		log_event(a->log, LOG_WARN, "nsm",
+			  LOG_S("text",
+				"attestation documents do not verify under the AWS root any more; replies say why"));
+}
+
 enum err attest_claims_make(struct attest *a, enum attest_purpose purpose, const struct attest_claim *own, size_t n,
 			    bool with_metadata, struct attest_claims *out, struct why *w)
 {
@@ -115,6 +121,7 @@ enum err attest_claims_make(struct attest *a, enum attest_purpose purpose, const
 	/* That metadata does not fit is no fault. */
 	struct why inner = {0};
 	enum err e = ERR_OK;
+	tell_change(a);
 	with_metadata = with_metadata && a->metadata_file[0] != '\0';
 	if (with_metadata)
 		e = refresh(a, wall, w);
@@ -124,8 +131,8 @@ enum err attest_claims_make(struct attest *a, enum attest_purpose purpose, const
 
 	bool whole = !with_metadata || !m->large;
 	if (whole)
-		e = render(a, purposes[purpose], timestamp, own, n,
-			   with_metadata ? buf_bytes(&m->members) : bytes_of(NULL, 0), &user_data, &inner);
+		e = render(a, purpose, timestamp, own, n, with_metadata ? buf_bytes(&m->members) : bytes_of(NULL, 0),
+			   &user_data, &inner);
 	if (with_metadata && m->canonical.n > 2 &&
 	    (!whole || e == ERR_CLAIMS || (e == ERR_OK && user_data.n > NSM_USER_DATA_MAX))) {
 		buf_reset(&user_data);
@@ -135,12 +142,12 @@ enum err attest_claims_make(struct attest *a, enum attest_purpose purpose, const
 		if (e == ERR_OK)
 			e = buf_check(&metadata, w);
 		if (e == ERR_OK)
-			e = render(a, purposes[purpose], timestamp, own, n, buf_bytes(&tail), &user_data, w);
+			e = render(a, purpose, timestamp, own, n, buf_bytes(&tail), &user_data, w);
 	} else if (e != ERR_OK) {
 		*w = inner;
 	}
 	if (e == ERR_OK && user_data.n > NSM_USER_DATA_MAX)
-		e = too_long(w, purposes[purpose], user_data.n);
+		e = too_long(w, purpose, user_data.n);
 	if (e != ERR_OK)
 		goto out;
 	*out = (struct attest_claims){purpose, user_data, metadata, wall};

@@ -1,21 +1,27 @@
-/* doc.c - asking the NSM for a document, and showing it. */
-#include "internal.h"
+/* doc.c - asking the NSM for a document, judging it as its receiver will, and showing it. */
+#include "verdict.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char dummy_warning[] =
 	"DUMMY ATTESTATION: /dev/nsm is not available. This document is not cryptographically valid and proves nothing; "
 	"for development only.";
+static const char simulated_warning[] =
+	"SIMULATED ATTESTATION: this document is signed by a software NSM under a root of its own; it proves nothing; "
+	"for development only.";
 
 /* What the dummy's document is made of. */
 enum { OWN_MAX = NSM_PCRS_MAX * NSM_PCR_SIZE + NSM_MODULE_ID_SIZE + NSM_USER_DATA_MAX + NSM_NONCE_MAX };
+enum { WARNING_MAX = WHY_TEXT_MAX + 128 };
 
 struct attest_doc {
 	struct buf cose; /* as the NSM gave it; empty from the dummy */
 	struct buf own;	 /* what `view` borrows when there is no cose */
 	struct attest_view view;
-	const char *warning;
+	bool verified;
+	char warning[WARNING_MAX]; /* "" if verified */
 };
 
 static bool same(struct bytes a, struct bytes b)
@@ -35,16 +41,70 @@ static enum err answers(const struct attest_view *v, struct bytes user_data, str
 	return ERR_OK;
 }
 
+/* Its leaf certificate has been judged with an earlier document. What remains is what may differ between the two. */
+static bool judged_before(struct attest *a, const struct attest_view *v)
+{
+	const int64_t made_s = v->timestamp_ms / 1000;
+	(void)pthread_mutex_lock(&a->lock);
+	const bool known = a->leaf_n > 0 && bytes_equal(v->certificate, bytes_of(a->leaf, a->leaf_n)) &&
+			   made_s >= a->not_before_s && made_s <= a->not_after_s;
+	(void)pthread_mutex_unlock(&a->lock);
+	return known && !bytes_is_zero(v->pcr[0]) && !bytes_is_zero(v->pcr[1]) && !bytes_is_zero(v->pcr[2]);
+}
+
+static void remember(struct attest *a, const struct verify_verdict *d)
+{
+	(void)pthread_mutex_lock(&a->lock);
+	a->leaf_n = d->view.certificate.n;
+	memcpy(a->leaf, d->view.certificate.p, a->leaf_n);
+	a->not_before_s = d->not_before_s;
+	a->not_after_s = d->not_after_s;
+	(void)pthread_mutex_unlock(&a->lock);
+}
+
+static void warn(const struct attest *a, const struct verify_verdict *verdict, struct attest_doc *d)
+{
+	const char *nsm = nsm_name(a->nsm);
+	if (strcmp(nsm, "simulator") == 0 || strcmp(nsm, "socket") == 0)
+		(void)snprintf(d->warning, sizeof d->warning, "%s", simulated_warning);
+	else
+		(void)snprintf(
+			d->warning, sizeof d->warning,
+			"UNVERIFIED ATTESTATION: this server's own verifier does not accept the document (%s). %s",
+			verify_code_name(verdict->code), verdict->message);
+}
+
+static enum err judge(struct attest *a, struct attest_doc *d, struct why *w)
+{
+	struct verify_verdict *verdict = NULL;
+	d->verified = judged_before(a, &d->view);
+	if (d->verified)
+		return ERR_OK;
+	enum err e = verify_input(a->verify, buf_bytes(&d->cose), VERIFY_RAW, &a->policy, &verdict, w);
+	if (e != ERR_OK)
+		return e;
+	d->verified = verify_verdict_good(verdict);
+	if (d->verified)
+		remember(a, verdict);
+	else
+		warn(a, verdict, d);
+	verify_verdict_free(verdict);
+	return ERR_OK;
+}
+
 static enum err fill_signed(struct attest *a, struct bytes user_data, struct bytes nonce, struct attest_doc *d,
 			    struct why *w)
 {
 	const struct nsm_attestation ask = {.user_data = user_data, .nonce = nonce};
 	enum err e = nsm_attest(a->nsm, &ask, &d->cose, w);
-	if (e == ERR_OK)
-		e = attest_view_parse(buf_bytes(&d->cose), &d->view, w);
-	if (e == ERR_OK)
-		e = answers(&d->view, user_data, nonce, w);
-	return e;
+	if (e != ERR_OK)
+		return e;
+	struct why inner = {0};
+	enum verify_code unused;
+	if (attest_view_parse(buf_bytes(&d->cose), &d->view, &unused, &inner) != ERR_OK)
+		return why_set(w, ERR_NSM, "the NSM's document is not understood: %s", inner.text);
+	e = answers(&d->view, user_data, nonce, w);
+	return e != ERR_OK ? e : judge(a, d, w);
 }
 
 static struct bytes keep(struct buf *own, struct bytes x)
@@ -80,7 +140,7 @@ static enum err fill_dummy(struct attest *a, struct bytes user_data, struct byte
 	v->timestamp_ms = clock_wall(a->clock);
 	v->user_data = keep(&d->own, user_data);
 	v->nonce = keep(&d->own, nonce);
-	d->warning = dummy_warning;
+	(void)snprintf(d->warning, sizeof d->warning, "%s", dummy_warning);
 	return buf_check(&d->own, w);
 }
 
@@ -103,6 +163,7 @@ enum err attest_doc_make(struct attest *a, struct bytes user_data, const struct 
 		attest_doc_free(d);
 		return e;
 	}
+	atomic_store(&a->verified, d->verified);
 	*out = d;
 	return ERR_OK;
 }
@@ -128,19 +189,15 @@ struct bytes attest_doc_pcr(const struct attest_doc *d, unsigned index)
 
 const char *attest_doc_warning(const struct attest_doc *d)
 {
-	return d->warning;
+	return d->warning[0] != '\0' ? d->warning : NULL;
 }
 
-/* No verifier has judged the document: its signature and chain were not checked when it came, and that it came from the
- * device proves nothing, since outside an enclave anybody can put a device there. Nothing less than a verifier's
- * verdict may be told as true. */
 bool attest_doc_verified(const struct attest_doc *d)
 {
-	(void)d;
-	return false;
+	return d->verified;
 }
 
-static void put_pcrs(struct buf *out, const struct attest_view *v)
+void attest_put_pcrs(struct buf *out, const struct attest_view *v)
 {
 	buf_put_u8(out, '{');
 	for (unsigned i = 0; i < NSM_PCRS_MAX; i++) {
@@ -176,7 +233,7 @@ void attest_doc_json(const struct attest_doc *d, struct buf *out)
 	json_put_key(out, "digest");
 	json_put_string(out, v->digest);
 	json_put_key(out, "pcrs");
-	put_pcrs(out, v);
+	attest_put_pcrs(out, v);
 	json_put_key(out, "certificate");
 	json_put_base64(out, v->certificate);
 	json_put_key(out, "cabundle");
@@ -191,7 +248,7 @@ void attest_doc_json(const struct attest_doc *d, struct buf *out)
 		json_put_key(out, "document");
 		json_put_base64(out, buf_bytes(&d->cose));
 	}
-	if (d->warning != NULL) {
+	if (d->warning[0] != '\0') {
 		json_put_key(out, "_warning");
 		json_put_cstr(out, d->warning);
 	}

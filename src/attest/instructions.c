@@ -1,6 +1,8 @@
 /* instructions.c - how whoever receives a reply can check it without trusting the server that sent it. */
 #include "attest.h"
 
+#include <stdio.h>
+
 static const char summary[] =
 	"Trust only what stands inside the signed document; the reply's other members are copies for convenience. Every "
 	"step must succeed.";
@@ -36,12 +38,16 @@ static void put_common(struct buf *out)
 		"The payload's timestamp (milliseconds since 1970, from the NSM) must be recent: at most 300 seconds old.");
 }
 
-static void put_attestation(struct buf *out)
+static void put_stated(struct buf *out, enum attest_purpose p)
 {
-	put_step(
-		out,
-		"The payload's user_data must be a JSON object that begins with \"purpose\":\"attestation\". Its other members are "
-		"what the enclave's software says of itself; they are as trustworthy as the image that the PCRs name.");
+	char text[320];
+	(void)snprintf(
+		text, sizeof text,
+		"The payload's user_data must be a JSON object that begins with \"purpose\":\"%s\". Its other members "
+		"are what the enclave's software says of itself; they are as trustworthy as the image that the PCRs "
+		"name.",
+		attest_purpose_name(p));
+	put_step(out, text);
 }
 
 static void put_custom(struct buf *out)
@@ -105,7 +111,7 @@ void attest_instructions(enum attest_purpose p, bool custom_data, struct buf *ou
 	else if (p == ATTEST_INFO)
 		put_info(out);
 	else
-		put_attestation(out);
+		put_stated(out, p);
 	if (custom_data)
 		put_custom(out);
 	/* A key exchange attests no metadata. */

@@ -2,9 +2,13 @@
 #ifndef ATTESTD_ATTEST_INTERNAL_H
 #define ATTESTD_ATTEST_INTERNAL_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "attest.h"
+#include "cert.h"
+#include "verify.h"
 
 /* ---- agent metadata ---- */
 
@@ -41,6 +45,14 @@ struct attest {
 	const struct clock *clock;
 	struct log *log;
 	struct attest_metadata metadata;
+	struct verify *verify;
+	struct verify_policy policy;				    /* for `tee_verified` */
+	atomic_bool verified;					    /* of the last document */
+	enum { TOLD_NOTHING, TOLD_VERIFIED, TOLD_UNVERIFIED } told; /* in the log; loop thread */
+	pthread_mutex_t lock;					    /* for what follows */
+	size_t leaf_n; /* the leaf of the last document that was verified; 0: none yet */
+	uint8_t leaf[CERT_DER_MAX];
+	int64_t not_before_s, not_after_s; /* of its chain */
 };
 
 /* ERR_CONFIG when agent and guardrail leave too little room for the longest claims. */
@@ -48,16 +60,40 @@ enum err attest_claims_fit(const struct attest *a, struct why *w) MUST_USE;
 
 /* ---- documents ---- */
 
-enum { ATTEST_CERTIFICATE_MAX = 1024, ATTEST_CABUNDLE_MAX = 16, ATTEST_FIELD_MAX = 1024 };
+enum {
+	ATTEST_FIELD_MAX = 1024, /* of user_data, nonce and public_key: genuine documents exceed AWS's 512 */
+	ATTEST_MODULE_ID_MAX = NSM_MODULE_ID_SIZE - 1,
+	ATTEST_PCRS_MIN = 16, /* 0 to 15 are in every document */
+};
 
-/* The fields of a document, borrowed from its bytes. A field that is null has p == NULL. */
+/* The parts of a COSE_Sign1 and the fields of its payload, borrowed from its bytes. A field that is null has p == NULL.
+ */
 struct attest_view {
+	struct bytes protected_header, payload, signature;
 	struct bytes module_id, digest, certificate, public_key, user_data, nonce;
-	struct bytes pcr[NSM_PCRS_MAX], cabundle[ATTEST_CABUNDLE_MAX];
+	struct bytes pcr[NSM_PCRS_MAX], cabundle[CERT_BUNDLE_MAX];
 	size_t n_cabundle;
 	int64_t timestamp_ms;
 };
-/* Reads a COSE_Sign1 and its payload without judging the signature. ERR_NSM when it isn't one. */
-enum err attest_view_parse(struct bytes cose, struct attest_view *out, struct why *w) MUST_USE;
+/* Reads a COSE_Sign1 and its payload without judging the signature. When it isn't one: ERR_MALFORMED with a sentence
+ * (w->text, not told; fit for an outsider: it quotes nothing), and *fault is VERIFY_COSE_MALFORMED, VERIFY_ALGORITHM,
+ * VERIFY_PAYLOAD_MALFORMED or VERIFY_NITROTPM. */
+enum err attest_view_parse(struct bytes cose, struct attest_view *out, enum verify_code *fault, struct why *w) MUST_USE;
+
+/* ---- nonces and user data given as text ---- */
+
+#define ATTEST_TEXT_MAX(decoded) (2 * (decoded) + 16) /* characters: hex and a prefix */
+
+struct attest_text {
+	const char *field, *name; /* "user_data", "user data" */
+	size_t max;		  /* decoded bytes; at most ATTEST_FIELD_MAX */
+	bool empty;		  /* a prefix with nothing behind it is the empty value */
+	const char *advice;	  /* what to do instead: "send 1 to 512 bytes" */
+};
+/* As attest_nonce_parse reads; out holds r->max bytes. */
+enum err attest_text_read(const struct attest_text *r, struct bytes text, enum attest_encoding forced, uint8_t *out,
+			  size_t *n, enum attest_encoding *used, struct why *w) MUST_USE;
+/* {"0": hex, ...} of the PCRs that are there. */
+void attest_put_pcrs(struct buf *out, const struct attest_view *v);
 
 #endif

@@ -9,28 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-
-const char *const attest_claim_names[] = {"purpose",
-					  "timestamp",
-					  "agent",
-					  "guardrail",
-					  "custom_digest",
-					  "custom_digest_method",
-					  "info_digest",
-					  "info_digest_method",
-					  "tls_cert_hash",
-					  "tls_spki_hash",
-					  "role",
-					  "key_hash",
-					  "peer_key_hash",
-					  "config_digest",
-					  "key_origin",
-					  "session_id",
-					  "session_key_hash",
-					  "user_key_hash",
-					  "key_exchange_version",
-					  "metadata_digest",
-					  NULL};
+#include "claim_table.h"
 
 /* A file system may give two writes in quick succession the same time, so a fresh file is read again until its time of
  * change is this far away. */
@@ -45,12 +24,12 @@ static enum err unusable(struct why *w, const char *fault)
 
 static enum err refuse_reserved(const struct json_value *object, struct why *w)
 {
-	for (const char *const *name = attest_claim_names; *name != NULL; name++)
-		if (json_get(object, *name) != NULL)
+	for (size_t i = 0; i < CLAIM_COUNT; i++)
+		if (json_get(object, claim_table[i].name) != NULL)
 			return why_tell(
 				w, ERR_METADATA, NULL,
 				"The agent metadata file cannot be used: it uses the reserved name \"%s\". " MEND,
-				*name);
+				claim_table[i].name);
 	return ERR_OK;
 }
 

@@ -1,7 +1,8 @@
-/* nonce.c - one reading of a nonce: what an encoding claims for itself is never handed on to the next one, or a string
- * one digit too long would silently be attested as another value than its sender meant.
+/* nonce.c - one reading of a nonce, and of user data that a verifier wants: what an encoding claims for itself is never
+ * handed on to the next one, or a string one digit too long would silently be attested as another value than its sender
+ * meant.
  */
-#include "attest.h"
+#include "internal.h"
 
 #include <string.h>
 
@@ -61,53 +62,59 @@ static bool decode(struct bytes text, enum attest_encoding as, uint8_t *out, siz
 	return true;
 }
 
-static enum err refuse_encoding(enum attest_encoding as, struct why *w)
+static enum err refuse_encoding(const struct attest_text *r, enum attest_encoding as, struct why *w)
 {
 	if (as == ATTEST_HEX)
-		return why_tell(w, ERR_INVALID, "nonce",
-				"The nonce is not hex: it must be an even number of the digits 0-9, a-f or A-F.");
+		return why_tell(w, ERR_INVALID, r->field,
+				"The %s is not hex: it must be an even number of the digits 0-9, a-f or A-F.", r->name);
 	if (as == ATTEST_BASE64)
-		return why_tell(w, ERR_INVALID, "nonce",
-				"The nonce is not base64 (RFC 4648 section 4, padded with =, no white space).");
-	return why_tell(w, ERR_INVALID, "nonce", "The nonce is not UTF-8 text.");
+		return why_tell(w, ERR_INVALID, r->field,
+				"The %s is not base64 (RFC 4648 section 4, padded with =, no white space).", r->name);
+	return why_tell(w, ERR_INVALID, r->field, "The %s is not UTF-8 text.", r->name);
+}
+
+enum err attest_text_read(const struct attest_text *r, struct bytes text, enum attest_encoding forced, uint8_t *out,
+			  size_t *n, enum attest_encoding *used, struct why *w)
+{
+	uint8_t decoded[ATTEST_TEXT_MAX(ATTEST_FIELD_MAX)];
+	size_t len = 0;
+	if (text.n > ATTEST_TEXT_MAX(r->max))
+		return why_tell(w, ERR_INVALID, r->field,
+				"The %s is too long: it may decode to at most %zu bytes (%zu hex digits).", r->name,
+				r->max, 2 * r->max);
+	enum attest_encoding prefix = take_prefix(&text);
+	if (prefix != ATTEST_AUTO && forced != ATTEST_AUTO && prefix != forced)
+		return why_tell(w, ERR_INVALID, r->field, "The %s begins with %s: but its encoding was given as %s.",
+				r->name, names[prefix], names[forced]);
+	if (text.n == 0 && !(r->empty && prefix != ATTEST_AUTO))
+		return why_tell(w, ERR_INVALID, r->field, "The %s is empty: leave it out, or %s.", r->name, r->advice);
+	if (text.n > 0 && only_padding(text))
+		return why_tell(w, ERR_INVALID, r->field, "The %s consists of = alone, which decodes to nothing: %s.",
+				r->name, r->advice);
+
+	enum attest_encoding as = prefix != ATTEST_AUTO ? prefix : forced;
+	if (as == ATTEST_AUTO)
+		as = hex_decode(text, decoded, &len)	  ? ATTEST_HEX
+		     : base64_decode(text, decoded, &len) ? ATTEST_BASE64
+							  : ATTEST_TEXT;
+	if (!decode(text, as, decoded, &len))
+		return refuse_encoding(r, as, w);
+	if (len > r->max)
+		return why_tell(w, ERR_INVALID, r->field,
+				"The %s, read as %s, is %zu bytes long; at most %zu are possible.", r->name, names[as],
+				len, r->max);
+	memcpy(out, decoded, len);
+	*n = len;
+	*used = as;
+	return ERR_OK;
 }
 
 enum err attest_nonce_parse(struct attest_nonce *out, struct bytes text, enum attest_encoding forced, struct why *w)
 {
-	uint8_t decoded[ATTEST_NONCE_TEXT_MAX];
-	size_t n = 0;
-	if (text.n > ATTEST_NONCE_TEXT_MAX)
-		return why_tell(w, ERR_INVALID, "nonce",
-				"The nonce is too long: it may decode to at most %d bytes (%d hex digits).",
-				NSM_NONCE_MAX, 2 * NSM_NONCE_MAX);
-	enum attest_encoding prefix = take_prefix(&text);
-	if (prefix != ATTEST_AUTO && forced != ATTEST_AUTO && prefix != forced)
-		return why_tell(w, ERR_INVALID, "nonce", "The nonce begins with %s: but its encoding was given as %s.",
-				names[prefix], names[forced]);
-	if (text.n == 0)
-		return why_tell(w, ERR_INVALID, "nonce",
-				"The nonce is empty: leave it out, or send 1 to %d bytes (`openssl rand -hex 32`).",
-				NSM_NONCE_MAX);
-	if (only_padding(text))
-		return why_tell(w, ERR_INVALID, "nonce",
-				"The nonce consists of = alone, which decodes to nothing: send 1 to %d bytes "
-				"(`openssl rand -hex 32`).",
-				NSM_NONCE_MAX);
-
-	enum attest_encoding as = prefix != ATTEST_AUTO ? prefix : forced;
-	if (as == ATTEST_AUTO)
-		as = hex_decode(text, decoded, &n)	? ATTEST_HEX
-		     : base64_decode(text, decoded, &n) ? ATTEST_BASE64
-							: ATTEST_TEXT;
-	if (!decode(text, as, decoded, &n))
-		return refuse_encoding(as, w);
-	if (n > NSM_NONCE_MAX)
-		return why_tell(w, ERR_INVALID, "nonce",
-				"The nonce, read as %s, is %zu bytes long; at most %d are possible.", names[as], n,
-				NSM_NONCE_MAX);
-	out->present = true;
-	out->encoding = as;
-	out->n = n;
-	memcpy(out->b, decoded, n);
-	return ERR_OK;
+	static const struct attest_text rules = {"nonce", "nonce", NSM_NONCE_MAX, false,
+						 "send 1 to 512 bytes (`openssl rand -hex 32`)"};
+	enum err e = attest_text_read(&rules, text, forced, out->b, &out->n, &out->encoding, w);
+	if (e == ERR_OK)
+		out->present = true;
+	return e;
 }

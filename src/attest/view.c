@@ -1,4 +1,4 @@
-/* view.c - the fields of an attestation document, read in order to be shown.
+/* view.c - the fields of an attestation document, read in order to be shown and judged.
  *
  * Nothing here says that a document is genuine. It says that it is one: a COSE_Sign1 whose payload holds each field
  * once, of its type and within its limits, so that what is shown cannot depend on who reads it.
@@ -7,11 +7,26 @@
 
 #include "cborio.h"
 
-enum { COSE_TAG = 18, COSE_SIGNATURE_SIZE = 96, COSE_PROTECTED_MAX = 64 };
+#define ES384_HEADER "\xa1\x01\x38\x22" /* {1: -35} */
 
-enum { MODULE_ID, DIGEST, TIMESTAMP, PCRS, CERTIFICATE, CABUNDLE, PUBLIC_KEY, USER_DATA, NONCE, MEMBERS };
-static const char *const names[MEMBERS] = {"module_id", "digest",     "timestamp", "pcrs", "certificate",
-					   "cabundle",	"public_key", "user_data", "nonce"};
+enum { COSE_TAG = 18 };
+
+enum {
+	MODULE_ID,
+	DIGEST,
+	TIMESTAMP,
+	PCRS,
+	CERTIFICATE,
+	CABUNDLE,
+	PUBLIC_KEY,
+	USER_DATA,
+	NONCE,
+	MEMBERS,
+	NITROTPM_PCRS = MEMBERS,
+	NAMES
+};
+static const char *const names[NAMES] = {"module_id", "digest",	    "timestamp", "pcrs",  "certificate",
+					 "cabundle",  "public_key", "user_data", "nonce", "nitrotpm_pcrs"};
 
 static struct bytes sized(struct cborio_reader *r, size_t least, size_t most)
 {
@@ -28,10 +43,20 @@ static struct bytes optional(struct cborio_reader *r)
 	return bytes_of(NULL, 0);
 }
 
+/* It is printed on terminals and into logs. */
+static void read_module_id(struct cborio_reader *r, struct attest_view *v)
+{
+	v->module_id = cborio_text(r);
+	cborio_check(r, v->module_id.n >= 1 && v->module_id.n <= ATTEST_MODULE_ID_MAX,
+		     "the module_id has a length that it cannot have");
+	for (size_t i = 0; i < v->module_id.n; i++)
+		cborio_check(r, v->module_id.p[i] >= 0x20 && v->module_id.p[i] <= 0x7e,
+			     "the module_id holds a character that is not printable ASCII");
+}
+
 static void read_pcrs(struct cborio_reader *r, struct attest_view *v)
 {
-	size_t n = 0;
-	for (uint64_t left = cborio_map(r); cborio_more(r, &left); n++) {
+	for (uint64_t left = cborio_map(r); cborio_more(r, &left);) {
 		uint64_t i = cborio_uint(r);
 		if (i >= NSM_PCRS_MAX || v->pcr[i].p != NULL) {
 			cborio_fail(r, "a PCR's index is out of range or comes twice");
@@ -39,17 +64,26 @@ static void read_pcrs(struct cborio_reader *r, struct attest_view *v)
 		}
 		v->pcr[i] = sized(r, NSM_PCR_SIZE, NSM_PCR_SIZE);
 	}
-	cborio_check(r, n > 0, "there are no PCRs");
+	for (unsigned i = 0; i < ATTEST_PCRS_MIN; i++)
+		cborio_check(r, v->pcr[i].p != NULL, "one of PCR0 to PCR15 is missing");
+}
+
+static void skip_nitrotpm_pcrs(struct cborio_reader *r)
+{
+	for (uint64_t left = cborio_map(r); cborio_more(r, &left);) {
+		(void)cborio_uint(r);
+		(void)cborio_bytes(r);
+	}
 }
 
 static void read_cabundle(struct cborio_reader *r, struct attest_view *v)
 {
 	for (uint64_t left = cborio_array(r); cborio_more(r, &left);) {
-		if (v->n_cabundle == ATTEST_CABUNDLE_MAX) {
+		if (v->n_cabundle == CERT_BUNDLE_MAX) {
 			cborio_fail(r, "the cabundle holds too many certificates");
 			return;
 		}
-		v->cabundle[v->n_cabundle++] = sized(r, 1, ATTEST_CERTIFICATE_MAX);
+		v->cabundle[v->n_cabundle++] = sized(r, 1, CERT_DER_MAX);
 	}
 	cborio_check(r, v->n_cabundle > 0, "the cabundle is empty");
 }
@@ -63,10 +97,9 @@ static void read_timestamp(struct cborio_reader *r, struct attest_view *v)
 
 static void read_member(struct cborio_reader *r, uint32_t *seen, struct attest_view *v)
 {
-	switch (cborio_member(r, names, MEMBERS, seen)) {
+	switch (cborio_member(r, names, NAMES, seen)) {
 	case MODULE_ID:
-		v->module_id = cborio_text(r);
-		cborio_check(r, v->module_id.n > 0, "the module_id is empty");
+		read_module_id(r, v);
 		break;
 	case DIGEST:
 		v->digest = cborio_text(r);
@@ -79,7 +112,7 @@ static void read_member(struct cborio_reader *r, uint32_t *seen, struct attest_v
 		read_pcrs(r, v);
 		break;
 	case CERTIFICATE:
-		v->certificate = sized(r, 1, ATTEST_CERTIFICATE_MAX);
+		v->certificate = sized(r, 1, CERT_DER_MAX);
 		break;
 	case CABUNDLE:
 		read_cabundle(r, v);
@@ -93,16 +126,45 @@ static void read_member(struct cborio_reader *r, uint32_t *seen, struct attest_v
 	case NONCE:
 		v->nonce = optional(r);
 		break;
+	case NITROTPM_PCRS:
+		skip_nitrotpm_pcrs(r);
+		break;
 	}
 }
 
 static enum err faulty(struct why *w, const char *part, const struct cborio_reader *r)
 {
-	return why_set(w, ERR_NSM, "the NSM's document is not understood: byte %zu of its %s: %s", r->err_pos, part,
-		       r->err_text);
+	return why_set(w, ERR_MALFORMED, "Byte %zu of the %s: %s.", r->err_pos, part, r->err_text);
 }
 
-static enum err read_cose(struct bytes cose, struct bytes *payload, struct why *w)
+/* A map of the one label 1 says how the document is signed, if not as ours are. Anything else is no header of an NSM.
+ */
+static enum err other_header(struct bytes header, enum verify_code *fault, struct why *w)
+{
+	static const struct {
+		struct bytes header;
+		const char *name;
+	} known[] = {{{(const uint8_t *)"\xa1\x01\x26", 3}, "ES256"},
+		     {{(const uint8_t *)"\xa1\x01\x38\x23", 4}, "ES512"},
+		     {{(const uint8_t *)"\xa1\x01\x27", 3}, "EdDSA"}};
+	const struct bytes ours = BYTES_LIT(ES384_HEADER);
+	const bool begins = header.n >= ours.n && bytes_equal(bytes_of(header.p, ours.n), ours);
+	*fault = !begins && header.n > 2 && header.p[0] == 0xa1 && header.p[1] == 0x01 ? VERIFY_ALGORITHM
+										       : VERIFY_COSE_MALFORMED;
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+		if (bytes_equal(header, known[i].header))
+			return why_set(w, ERR_MALFORMED,
+				       "The document is signed with %s; the NSM of a Nitro enclave signs with ES384.",
+				       known[i].name);
+	return why_set(w, ERR_MALFORMED,
+		       "The protected header, of length %zu, is not that of every Nitro enclave's document, {1: -35}, "
+		       "which stands for ES384.",
+		       header.n);
+}
+
+/* The algorithm is looked at as soon as it was read: another one has signatures of another size, and a remark about
+ * the size would be of no use. */
+static enum err read_cose(struct bytes cose, struct attest_view *v, enum verify_code *fault, struct why *w)
 {
 	struct cborio_reader r;
 	struct why unused = {0};
@@ -112,37 +174,54 @@ static enum err read_cose(struct bytes cose, struct bytes *payload, struct why *
 	uint64_t left = cborio_array(&r);
 	cborio_check(&r, left == 4, "a COSE_Sign1 has four parts");
 	(void)cborio_more(&r, &left);
-	(void)sized(&r, 1, COSE_PROTECTED_MAX);
+	v->protected_header = cborio_bytes(&r);
+	if (r.err == ERR_OK && !bytes_equal(v->protected_header, BYTES_LIT(ES384_HEADER)))
+		return other_header(v->protected_header, fault, w);
 	(void)cborio_more(&r, &left);
 	uint64_t headers = cborio_map(&r);
 	cborio_check(&r, headers == 0 && !cborio_more(&r, &headers), "the unprotected header is not empty");
 	(void)cborio_more(&r, &left);
-	struct bytes got = sized(&r, 1, NSM_REPLY_MAX);
+	v->payload = sized(&r, 1, VERIFY_DOCUMENT_MAX);
 	(void)cborio_more(&r, &left);
-	(void)sized(&r, COSE_SIGNATURE_SIZE, COSE_SIGNATURE_SIZE);
+	v->signature = sized(&r, CERT_SIGNATURE_SIZE, CERT_SIGNATURE_SIZE);
 	(void)cborio_more(&r, &left);
-	if (cborio_done(&r, &unused) != ERR_OK)
-		return faulty(w, "COSE_Sign1", &r);
-	*payload = got;
-	return ERR_OK;
+	if (cborio_done(&r, &unused) == ERR_OK)
+		return ERR_OK;
+	*fault = VERIFY_COSE_MALFORMED;
+	return faulty(w, "COSE_Sign1", &r);
 }
 
-enum err attest_view_parse(struct bytes cose, struct attest_view *out, struct why *w)
+static enum err read_payload(struct attest_view *v, enum verify_code *fault, struct why *w)
 {
-	struct attest_view v = {.n_cabundle = 0};
 	struct cborio_reader r;
-	struct bytes payload;
 	struct why unused = {0};
 	uint32_t seen = 0;
-	enum err e = read_cose(cose, &payload, w);
-	if (e != ERR_OK)
-		return e;
-	cborio_reader_init(&r, payload);
+	cborio_reader_init(&r, v->payload);
 	for (uint64_t left = cborio_map(&r); cborio_more(&r, &left);)
-		read_member(&r, &seen, &v);
+		read_member(&r, &seen, v);
+	const bool nitrotpm = (seen >> NITROTPM_PCRS & 1u) != 0;
+	if (r.err == ERR_OK && nitrotpm && (seen >> PCRS & 1u) == 0) {
+		*fault = VERIFY_NITROTPM;
+		return why_set(
+			w, ERR_MALFORMED,
+			"The payload has nitrotpm_pcrs in place of pcrs: it is about an EC2 instance with a NitroTPM "
+			"and says nothing of an enclave.");
+	}
+	cborio_check(&r, !nitrotpm, "nitrotpm_pcrs and pcrs are both there");
 	cborio_check(&r, seen == (1u << MEMBERS) - 1, "a member is missing");
-	if (cborio_done(&r, &unused) != ERR_OK)
-		return faulty(w, "payload", &r);
-	*out = v;
-	return ERR_OK;
+	if (cborio_done(&r, &unused) == ERR_OK)
+		return ERR_OK;
+	*fault = VERIFY_PAYLOAD_MALFORMED;
+	return faulty(w, "signed payload", &r);
+}
+
+enum err attest_view_parse(struct bytes cose, struct attest_view *out, enum verify_code *fault, struct why *w)
+{
+	struct attest_view v = {.n_cabundle = 0};
+	enum err e = read_cose(cose, &v, fault, w);
+	if (e == ERR_OK)
+		e = read_payload(&v, fault, w);
+	if (e == ERR_OK)
+		*out = v;
+	return e;
 }

@@ -40,6 +40,18 @@ void cborio_put_map(struct buf *b, uint64_t pairs)
 	put_head(b, pairs, cbor_encode_map_start);
 }
 
+void cborio_put_map_indefinite(struct buf *b)
+{
+	uint8_t head[1];
+	buf_put(b, head, cbor_encode_indef_map_start(head, sizeof head));
+}
+
+void cborio_put_break(struct buf *b)
+{
+	uint8_t head[1];
+	buf_put(b, head, cbor_encode_break(head, sizeof head));
+}
+
 void cborio_put_null(struct buf *b)
 {
 	uint8_t head[1];

@@ -1,4 +1,4 @@
-/* options.c - the command line of the commands that read a configuration. */
+/* options.c - what the commands' lines have in common, and those of the commands that read a configuration. */
 #include "options.h"
 
 #include <getopt.h>
@@ -10,8 +10,7 @@
 
 #include "cmd.h"
 
-/* Long options beyond the letters, so that optopt tells the two apart. */
-enum { OPT_CONFIG = 256, OPT_SET, OPT_HELP, OPT_FLAG };
+enum { OPT_CONFIG = OPTIONS_LONG, OPT_SET, OPT_HELP, OPT_FLAG };
 
 int options_fault(const char *command, const char *fmt, ...)
 {
@@ -22,6 +21,33 @@ int options_fault(const char *command, const char *fmt, ...)
 	fprintf(stderr, "; see attestd %s --help\n", command);
 	va_end(ap);
 	return CMD_USAGE;
+}
+
+int options_unread(char **argv, int opt)
+{
+	if (opt == ':')
+		return options_fault(argv[0], "%s lacks its value", argv[optind - 1]);
+	if (optopt > 0 && optopt < OPTIONS_LONG)
+		return options_fault(argv[0], "-%c is no option", optopt);
+	return options_fault(argv[0], "%s is no option", argv[optind - 1]);
+}
+
+bool options_number(const char *text, int64_t lo, int64_t hi, int64_t *out)
+{
+	const bool minus = lo < 0 && text[0] == '-';
+	int64_t v = 0;
+	if (text[minus] == '\0')
+		return false;
+	for (const char *p = text + minus; *p != '\0'; p++)
+		if (*p < '0' || *p > '9' || __builtin_mul_overflow(v, 10, &v) ||
+		    __builtin_add_overflow(v, *p - '0', &v))
+			return false;
+	if (minus)
+		v = -v;
+	if (v < lo || v > hi)
+		return false;
+	*out = v;
+	return true;
 }
 
 static void add_set(struct options *o, const char *origin, const char *key, const char *value)
@@ -65,12 +91,8 @@ int options_read(struct options *o, const struct option_flag *flags, size_t n_fl
 			o->help = true;
 		else if (opt == OPT_SET && !add_pair(o, optarg))
 			return options_fault(argv[0], "--set needs KEY=VALUE, not `%s`", optarg);
-		else if (opt == ':')
-			return options_fault(argv[0], "%s lacks its value", argv[optind - 1]);
-		else if (opt == '?' && optopt > 0 && optopt < OPT_CONFIG)
-			return options_fault(argv[0], "-%c is no option", optopt);
-		else if (opt == '?')
-			return options_fault(argv[0], "%s is no option", argv[optind - 1]);
+		else if (opt == ':' || opt == '?')
+			return options_unread(argv, opt);
 		else if (flag != NULL && flag->key != NULL)
 			add_set(o, flag->name, flag->key, optarg);
 		else if (flag != NULL)

@@ -1,7 +1,8 @@
-/* options.h - what the commands that read a configuration have in common. Private to src/cmd.
+/* options.h - what the commands' lines have in common. Private to src/cmd.
  *
- * All of them take --config FILE, --set KEY=VALUE and --help, and flags of their own. Without --config the file is the
- * one that $ATTESTD_CONFIG names; an empty name means none.
+ * The commands that read a configuration take --config FILE, --set KEY=VALUE and --help, and flags of their own.
+ * Without --config the file is the one that $ATTESTD_CONFIG names; an empty name means none. The others call
+ * getopt_long themselves and leave its faults to options_unread.
  */
 #ifndef ATTESTD_CMD_OPTIONS_H
 #define ATTESTD_CMD_OPTIONS_H
@@ -9,6 +10,9 @@
 #include "config.h"
 
 enum { OPTIONS_FLAGS_MAX = 8 };
+
+/* Where the values of long options begin: beyond the letters, so that getopt's optopt tells the two apart. */
+enum { OPTIONS_LONG = 256 };
 
 /* A flag of one command: with `key` it takes a value and is short for --set KEY=VALUE, else it sets *on. */
 struct option_flag {
@@ -33,6 +37,13 @@ void options_free(struct options *o);
 
 /* `attestd COMMAND: TEXT; see attestd COMMAND --help` on stderr; returns CMD_USAGE. */
 int options_fault(const char *command, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* What getopt_long returned is ':' or '?' (with opterr = 0 and ":" first among the letters): says on stderr why;
+ * returns CMD_USAGE. */
+int options_unread(char **argv, int opt);
+
+/* The whole text as a decimal number from lo to hi: digits only, but for a minus sign where lo is negative. */
+bool options_number(const char *text, int64_t lo, int64_t hi, int64_t *out);
 
 /* The configuration file to read, or NULL. */
 const char *options_file(const struct options *o);

@@ -14,6 +14,7 @@
 #include "listeners.h"
 #include "net.h"
 #include "options.h"
+#include "start_nsm.h"
 
 enum { SWEEP_MS = 1000, SWEEP_AGAIN_MS = 20, SWEEP_SLICE = 256, SPARE_DESCRIPTORS = 64 };
 
@@ -25,7 +26,7 @@ static const char usage[] =
 	"  --config FILE     the file to read; else $ATTESTD_CONFIG, else none\n"
 	"  --listen ADDRESS  where local callers reach the API: 127.0.0.1:PORT, [::1]:PORT or unix:PATH\n"
 	"  --db FILE         the SQLite file that keeps sessions\n"
-	"  --nsm BACKEND     device, dummy or auto\n"
+	"  --nsm BACKEND     device, simulator, socket:PATH, dummy or auto\n"
 	"  --set KEY=VALUE   sets any key, over the file and over ATTESTD_* variables\n"
 	"  --help            this text\n"
 	"\n"
@@ -147,40 +148,6 @@ static void on_stop_signal(void *ctx, int signo)
 
 /* ---- putting it together ---- */
 
-static enum err open_nsm(struct server *s, struct why *w)
-{
-	struct app *app = &s->app;
-	bool fell_back = false;
-	enum err e = nsm_open(&app->nsm, s->config->nsm, NSM_DEVICE_PATH, &fell_back, w);
-	if (e != ERR_OK)
-		return e;
-	if (fell_back)
-		log_event(s->log, LOG_WARN, "nsm",
-			  LOG_S("text", "THERE IS NO " NSM_DEVICE_PATH ": ATTESTATIONS ARE DUMMIES THAT PROVE NOTHING. "
-					"In an enclave say nsm = device."));
-	app->debug_mode = DEBUG_UNKNOWN;
-	if (!nsm_is_device(app->nsm))
-		return ERR_OK;
-	if ((e = attest_seed(app->nsm, app->crypto, w)) != ERR_OK)
-		return e;
-	app->debug_mode = DEBUG_OFF;
-	for (unsigned i = 0; i <= 2; i++) {
-		struct buf pcr = BUF_INIT(NSM_PCR_SIZE);
-		bool locked;
-		e = nsm_pcr(app->nsm, i, &pcr, &locked, w);
-		if (e == ERR_OK && bytes_is_zero(buf_bytes(&pcr)))
-			app->debug_mode = DEBUG_ON;
-		buf_free(&pcr);
-		if (e != ERR_OK)
-			return e;
-	}
-	if (app->debug_mode == DEBUG_ON)
-		log_event(s->log, LOG_WARN, "nsm",
-			  LOG_S("text",
-				"this enclave runs in debug mode: its PCRs are zero, and no verifier should trust it"));
-	return ERR_OK;
-}
-
 /* Where a generated key may be kept: memory-backed where systemd gives a directory. Beside the database it seals
  * nothing from whoever reads the disk: fit for development, not for an enclave, where the answer then is none. */
 static enum err runtime_dir(const struct server *s, struct buf *out, bool *beside_db, struct why *w)
@@ -248,7 +215,8 @@ static enum err open_parts(struct server *s, struct why *w)
 	if ((e = crypto_new(&app->crypto, w)) != ERR_OK)
 		return e;
 	app->random = crypto_random(app->crypto);
-	if ((e = open_nsm(s, w)) != ERR_OK || (e = open_sessions(s, w)) != ERR_OK)
+	if ((e = start_nsm(app, s->log, w)) != ERR_OK ||
+	    (e = verify_new(&app->verify, app->crypto, &s->clock, w)) != ERR_OK)
 		return e;
 	const struct attest_options claims = {
 		.agent = c->agent,
@@ -257,8 +225,11 @@ static enum err open_parts(struct server *s, struct why *w)
 		.info_name = c->info_name,
 		.info_version = c->info_version[0] != '\0' ? c->info_version : ATTESTD_VERSION,
 		.info_build = c->info_build,
+		.root = verify_aws_root(),
 	};
-	if ((e = attest_new(&app->attest, &claims, app->nsm, app->crypto, &s->clock, s->log, w)) != ERR_OK)
+	if ((e = attest_new(&app->attest, &claims, app->nsm, app->crypto, app->verify, &s->clock, s->log, w)) !=
+		    ERR_OK ||
+	    (e = start_first_document(app, s->log, w)) != ERR_OK || (e = open_sessions(s, w)) != ERR_OK)
 		return e;
 
 	const long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -296,6 +267,7 @@ static void close_parts(struct server *s)
 	http_free(app->http);
 	loop_free(app->loop);
 	attest_free(app->attest);
+	verify_free(app->verify);
 	sessions_close(app->sessions);
 	session_kek_close(&s->kek);
 	store_close(s->store);

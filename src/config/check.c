@@ -8,6 +8,8 @@
  * measures the claims themselves; this only says it earlier and of the keys. */
 enum { NAMES_JSON_MAX = 83 };
 
+enum { UNIX_PATH_MAX = 107 }; /* what a socket's address has room for */
+
 /* `part` is the public listener's share of `whole`; what is left over only local callers can use, so there must be
  * some. A default gives way to a smaller whole; set keys that contradict are an error. */
 static enum err check_share(struct config *c, const struct source from[KEY_COUNT], enum key_id part, enum key_id whole,
@@ -61,10 +63,34 @@ static enum err check_names(const struct config *c, const struct source from[KEY
 	return ERR_OK;
 }
 
+static enum err check_nsm(const struct config *c, const struct source from[KEY_COUNT], struct why *w)
+{
+	static const char prefix[] = "socket:";
+	static const char *const names[] = {"auto", "device", "simulator", "dummy"};
+	bool known = false;
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		known = known || strcmp(c->nsm, names[i]) == 0;
+	if (strncmp(c->nsm, prefix, sizeof prefix - 1) == 0) {
+		const size_t n = strlen(c->nsm) - (sizeof prefix - 1);
+		if (n == 0 || n > UNIX_PATH_MAX)
+			return config_fault(w, &from[KEY_nsm],
+					    "the path in nsm = socket:PATH has %zu bytes, and must have 1 to %d", n,
+					    (int)UNIX_PATH_MAX);
+	} else if (!known) {
+		return config_fault(w, &from[KEY_nsm],
+				    "nsm must be auto, device, simulator, dummy or socket:PATH, not \"%.64s\"", c->nsm);
+	}
+	if (*c->nsm_root_out != '\0' && strcmp(c->nsm, "simulator") != 0)
+		return config_fault(w, &from[KEY_nsm_root_out],
+				    "nsm_root_out is for nsm = simulator, which alone has a root of its own here");
+	return ERR_OK;
+}
+
 enum err config_check(struct config *c, const struct source from[KEY_COUNT], struct why *w)
 {
-	if (strcmp(c->nsm, "auto") != 0 && strcmp(c->nsm, "device") != 0 && strcmp(c->nsm, "dummy") != 0)
-		return config_fault(w, &from[KEY_nsm], "nsm must be auto, device or dummy, not \"%.64s\"", c->nsm);
+	enum err e = check_nsm(c, from, w);
+	if (e != ERR_OK)
+		return e;
 	if (*c->db == '\0')
 		return config_fault(w, &from[KEY_db], "db must not be empty");
 	if (*c->boot_id_file == '\0')
@@ -74,7 +100,6 @@ enum err config_check(struct config *c, const struct source from[KEY_COUNT], str
 				    from[KEY_max_inflight].name != NULL ? &from[KEY_max_inflight] : &from[KEY_max_body],
 				    "one body of max_body (%" PRId64 ") does not fit into max_inflight (%" PRId64 ")",
 				    c->max_body, c->max_inflight);
-	enum err e;
 	if ((e = check_names(c, from, w)) != ERR_OK ||
 	    (e = check_share(c, from, KEY_public_sessions, KEY_max_sessions, w)) != ERR_OK ||
 	    (e = check_share(c, from, KEY_public_inflight, KEY_max_inflight, w)) != ERR_OK)

@@ -37,8 +37,10 @@ static const char *errno_name(int e)
 	return name != NULL ? name : "an unknown error";
 }
 
-static enum err device_open(void **state, const char *path, struct why *w)
+static enum err device_open(void **state, const struct nsm_env *env, const char *address, struct why *w)
 {
+	const char *path = env->device_path;
+	(void)address;
 	struct device *d = malloc(sizeof *d);
 	if (d == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for the NSM device");
@@ -50,7 +52,7 @@ static enum err device_open(void **state, const char *path, struct why *w)
 			return why_set(
 				w, ERR_ENVIRONMENT,
 				"%s is missing: this is not a Nitro Enclave, or its kernel lacks the nsm driver; "
-				"for development use nsm = dummy",
+				"for development use nsm = simulator",
 				path);
 		return why_set(
 			w, ERR_ENVIRONMENT,

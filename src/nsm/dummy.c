@@ -11,9 +11,10 @@ enum { DUMMY_PCRS = 16 };
 
 static const uint8_t dummy_pcrs[] = {0, 1, 2, 3, 4, 8};
 
-static enum err dummy_open(void **state, const char *path, struct why *w)
+static enum err dummy_open(void **state, const struct nsm_env *env, const char *address, struct why *w)
 {
-	(void)path;
+	(void)env;
+	(void)address;
 	(void)w;
 	*state = NULL;
 	return ERR_OK;
@@ -123,6 +124,8 @@ static enum err dummy_call(void *state, struct bytes request, struct buf *reply,
 	} else if (bytes_is(name, "DescribePCR") && cborio_map(&r) == 1 && key_is(&r, "index") &&
 		   cborio_peek(&r) == CBORIO_UINT) {
 		describe_pcr(reply, cborio_uint(&r));
+	} else if (bytes_is(name, "ExtendPCR") || bytes_is(name, "LockPCR") || bytes_is(name, "LockPCRs")) {
+		put_error(reply, "InvalidOperation");
 	} else {
 		put_error(reply, "InvalidArgument");
 	}

@@ -6,6 +6,7 @@ ATTESTD_BUILD names the build folder (default: build), ATTESTD_RUNNER a command 
 import pytest
 from helpers import BUILD, Server, User
 from helpers.nsm import StandIn
+from helpers.simulator import Simulator
 
 MARKS = [
     "route(name, ...): tests this route, as 'GET /health'; each route of routes.def needs one (make lint)",
@@ -21,7 +22,8 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session", autouse=True)
 def built(request):
-    needed = [item for item in request.session.items if {"server", "make_server"} & set(item.fixturenames)]
+    runs_it = {"server", "make_server", "simulator", "make_simulator"}
+    needed = [item for item in request.session.items if runs_it & set(item.fixturenames)]
     if needed and not (BUILD / "attestd").exists():
         pytest.exit(f"{BUILD}/attestd does not exist: make", 3)
 
@@ -61,6 +63,35 @@ def make_server(tmp_path):
 def nsm(tmp_path):
     """A stand-in for the NSM device: make_server(**nsm.server()) runs on it."""
     return StandIn(tmp_path / "nsm")
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory):
+    """A running software NSM that the tests of a module share."""
+    s = Simulator(tmp_path_factory.mktemp("simulator")).start()
+    yield s
+    s.stop()
+    s.remove()
+
+
+@pytest.fixture
+def make_simulator(tmp_path):
+    """Makes software NSMs: make_simulator("--debug-mode", ...) is a running one, with start=False it is not started."""
+    made = []
+
+    def make(*args, start=True, **how):
+        s = Simulator(tmp_path / f"simulator{len(made)}", *args, **how)
+        made.append(s)
+        return s.start() if start else s
+
+    yield make
+    try:
+        for s in made:
+            s.stop()
+    finally:
+        for s in made:
+            s.kill()
+            s.remove()
 
 
 @pytest.fixture(scope="session")

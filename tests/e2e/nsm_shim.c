@@ -5,7 +5,8 @@
  *
  * $NSM_SHIM is a directory. Each call adds a line to the file `calls` there, before it is answered: its name, and the
  * nonce of an Attestation in hex. What goes wrong is said by words: those of $NSM_SHIM_<name of the call>, and for an
- * Attestation those of its nonce, too. See `act` and `answer` for the words.
+ * Attestation those of its nonce, too. See `act` and `answer` for the words. An Attestation without user data is the
+ * one that a server makes for itself at its start: here its name is FirstDocument.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -69,6 +70,11 @@ static void parse(struct in *in, struct call *c)
 	in->bad = in->bad || in->n > 0 || map != (attestation || pcr);
 }
 
+static const char *name_of(const struct call *c)
+{
+	return strcmp(c->name, "Attestation") == 0 && c->user_data.null ? "FirstDocument" : c->name;
+}
+
 /* What follows this word among the call's; NULL if it is not there. */
 static const char *word(const struct call *c, const char *name)
 {
@@ -82,7 +88,7 @@ static const char *word(const struct call *c, const char *name)
 static void find_words(struct call *c)
 {
 	char name[32];
-	(void)snprintf(name, sizeof name, "NSM_SHIM_%s", c->name);
+	(void)snprintf(name, sizeof name, "NSM_SHIM_%s", name_of(c));
 	const char *env = getenv(name);
 	(void)snprintf(c->words, sizeof c->words, "%s %.*s", env != NULL ? env : "", (int)c->nonce.n,
 		       (const char *)c->nonce.b);
@@ -99,7 +105,7 @@ static void note(const struct call *c)
 {
 	char path[PATH_MAX], line[NAME_SIZE + 2 * FIELD_MAX + 2];
 	path_in(path, "calls");
-	size_t n = (size_t)snprintf(line, sizeof line, "%s ", c->name);
+	size_t n = (size_t)snprintf(line, sizeof line, "%s ", name_of(c));
 	for (size_t i = 0; i < c->nonce.n; i++)
 		n += (size_t)snprintf(line + n, sizeof line - n, "%02x", c->nonce.b[i]);
 	line[n++] = '\n';

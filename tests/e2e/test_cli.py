@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from helpers import BUILD, RUNNER, clean_environment
 
-COMMANDS = ("serve", "config")
+COMMANDS = ("serve", "verify", "simulate", "nsm", "config")
 
 
 def attestd(*args, **how):
@@ -86,7 +86,9 @@ def test_serve_with_wrong_arguments_is_a_usage_error(args, text):
         (["--set", "lisen=x"], 'unknown key "lisen" (did you mean "listen"?)'),
         (["--set", "bogus=1"], 'unknown key "bogus"'),
         (["--set", "workers=x"], "workers must be a whole number from 0 to 256"),
-        (["--nsm", "simulater"], "nsm must be auto, device or dummy"),
+        (["--nsm", "simulater"], "nsm must be auto, device, simulator, dummy or socket:PATH"),
+        (["--nsm", "socket:"], "the path in nsm = socket:PATH has 0 bytes"),
+        (["--nsm", "device", "--set", "nsm_root_out=x"], "nsm_root_out is for nsm = simulator"),
         (["--listen", "0.0.0.0:0"], "listen"),
         (["--listen", "vsock:1234"], "listen"),
         (["--listen", "example.org:1"], "example.org"),

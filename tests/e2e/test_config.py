@@ -59,7 +59,7 @@ def test_the_file_may_be_named_by_the_environment(conf):
     "text, expected",
     [
         ("\nlisen = x\n", ':2: unknown key "lisen" (did you mean "listen"?)'),
-        ("nsm = simulator\n", ":1: nsm must be auto, device or dummy"),
+        ("nsm = simulater\n", ":1: nsm must be auto, device, simulator, dummy or socket:PATH"),
         ("agent = a\nagent = b\n", ":2: agent was already set on line 1"),
         ("public_sessions = 2\nmax_sessions = 1\n", ":1: public_sessions (2) must be less than max_sessions (1)"),
     ],

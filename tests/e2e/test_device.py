@@ -1,4 +1,4 @@
-"""Device mode, on a stand-in for /dev/nsm: real requests, documents that nobody signed."""
+"""Device mode, on a stand-in for /dev/nsm: real requests, documents that nobody signed, so nothing here is verified."""
 
 import base64
 import errno
@@ -12,6 +12,7 @@ from helpers.start import refused, said_by
 from helpers.wire import metric
 
 MEASURED = {i: f"{0xa0 + i:02x}" * 48 for i in (0, 1, 2, 3, 4, 8)}  # what the stand-in has in its PCRs
+UNVERIFIED = "UNVERIFIED ATTESTATION: this server's own verifier does not accept the document (chain_untrusted)."
 FAULTS = {
     "error=InternalError": "the NSM refused Attestation with InternalError",
     "error=InputTooLarge": "the NSM refused Attestation with InputTooLarge",
@@ -45,8 +46,8 @@ def check_document(reply, purpose, nonce):
     for same in ("module_id", "digest", "timestamp"):
         assert shown[same] == inside[same]
     assert {i: shown["pcrs"][str(i)] for i in MEASURED} == MEASURED and reply["pcr2"] == MEASURED[2]
-    assert reply["tee_verified"] is False, "nothing has verified it"
-    assert "_warning" not in reply and "_warning" not in shown, "that is for documents that cannot be verified"
+    assert reply["tee_verified"] is False, "it came from the device, and that proves nothing"
+    assert shown["_warning"].startswith(UNVERIFIED)
     return inside
 
 
@@ -56,17 +57,27 @@ def check_document(reply, purpose, nonce):
 @pytest.mark.parametrize("debug", [False, True])
 def test_health_tells_of_the_device_and_of_debug_mode(make_server, nsm, debug):
     server = make_server(start=False, **nsm.server(DescribePCR="zero" if debug else ""))
-    assert ("this enclave runs in debug mode" in said_by(server, server.start)) == debug
+    said = said_by(server, server.start)
+    assert ("this enclave runs in debug mode" in said) == debug
     health = server.get("/health").json()
-    assert (health["tee_available"], health["nsm"], health["debug_mode"]) == (True, "device", debug)
+    assert (health["nsm"], health["debug_mode"]) == ("device", debug)
     assert len(nsm.calls("DescribePCR")) == 3, "PCRs 0 to 2 tell"
+
+
+@pytest.mark.route("GET /health")
+def test_a_device_whose_documents_do_not_verify_is_no_tee(make_server, nsm):
+    server = make_server(start=False, **nsm.server())
+    assert f'warn nsm text="{UNVERIFIED}' in said_by(server, server.start)
+    assert nsm.calls("FirstDocument") == [""], "that was known before the first request"
+    assert server.get("/health").json()["tee_available"] is False
+    assert nsm.calls() == []
 
 
 def test_auto_takes_the_device(make_server, nsm):
     server = make_server(start=False, **nsm.server(nsm="auto"))
     assert "NO /dev/nsm" not in said_by(server, server.start)
     health = server.get("/health").json()
-    assert (health["tee_available"], health["nsm"]) == (True, "device")
+    assert health["nsm"] == "device"
     payload(server.post("/attestation", {}).json()["attestation_document"]["document"])
 
 
@@ -144,6 +155,11 @@ def left_behind(nsm, server):
         ({"GetRandom": "truncated"}, "the NSM's reply to GetRandom is not understood"),
         ({"DescribePCR": "error=InvalidIndex"}, "the NSM refused DescribePCR with InvalidIndex"),
         ({"DescribePCR": "truncated"}, "the NSM's reply to DescribePCR is not understood"),
+        ({"FirstDocument": "error=InternalError"},
+         "the NSM (device) gives no attestation document, so the server does not start: the NSM refused Attestation with "
+         "InternalError"),
+        ({"FirstDocument": "truncated"}, "so the server does not start: the NSM's reply to Attestation is not understood"),
+        ({"FirstDocument": "other_user_data"}, "does not hold the user data that was to be attested"),
     ],
 )
 def test_a_start_without_a_sound_nsm_is_refused_and_makes_no_key(make_server, nsm, faults, says):

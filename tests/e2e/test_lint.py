@@ -23,7 +23,9 @@ paths:
       x-reach: [local, public]
 components:
   responses: {}
-  schemas: {Problem: {properties: {code: {enum: [replay]}}}}
+  schemas:
+    Problem: {properties: {code: {enum: [replay]}}}
+    Verdict: {properties: {code: {enum: [verified, stale]}, checks: {items: {properties: {name: {enum: [input]}}}}}}
 """
 
 SOUND = {
@@ -32,6 +34,7 @@ SOUND = {
     "include/crypto.h": '#include <stdint.h>\n#include "base/err.h"\n',
     "include/json.h": "",
     "include/http.h": "",
+    "include/verify.h": '#define VERIFY_CODES(X) \\\n\tX(VERIFIED, "verified", "Good") \\\n\tX(STALE, \\\n\t  "stale", "Old")\n#define Y(X) X(Y, "y")\n',
     "include/session.h": '#include "crypto.h"\n',
     "include/api.h": '#include "http.h"\n#include "session.h"\n',
     "include/cmd.h": "",
@@ -40,6 +43,7 @@ SOUND = {
     "src/crypto/hash.c": '#include <openssl/evp.h>\n#include "crypto.h"\n#include "internal.h"\n',
     "src/crypto/internal.h": "",
     "src/api/health.c": '#include "api.h"\n',
+    "src/attest/verdict.h": '#define VERIFY_CHECKS(X) \\\n\tX(INPUT, "input")\n#define Y(X) X(Y, "y")\n',
     "src/api/routes.def": 'ROUTE(GET, "/health", HTTP_LOCAL | HTTP_PUBLIC, NO_BODY, api_health)\n',
     "src/main.c": '#include "base/err.h"\n#include "cmd.h"\n',
     "configs/attestd.conf": "# Where.\n# listen = x\n",
@@ -65,7 +69,7 @@ def tree(tmp_path):
 
 def all_faults(root):
     found = []
-    for check in (layers.check, calls.check, words.check, routes.check, codes.check, codes.keys):
+    for check in (layers.check, calls.check, words.check, routes.check, codes.check, codes.verdicts, codes.keys):
         found += check(root)
     return found
 
@@ -206,6 +210,19 @@ def test_an_example_that_the_table_denies_is_seen(tree, status, title):
     problem = f"{{type: 'about:blank', title: {title}, status: {status}, code: replay}}"
     tree("openapi.yaml", OPENAPI.replace("responses: {}", f"responses: {{Replay: {{example: {problem}}}}}"))
     assert [f for f in codes.check(tree.root) if "an example says replay" in f]
+
+
+@pytest.mark.parametrize(
+    "path, old, new, fault",
+    [
+        ("openapi.yaml", "verified, stale", "verified", "Verdict's code lacks stale of include/verify.h"),
+        ("openapi.yaml", "verified, stale", "verified, stale, y", "Verdict's code lists y, which include/verify.h does not have"),
+        ("src/attest/verdict.h", "input", "reply", "Verdict's checks lacks reply of src/attest/verdict.h"),
+    ],
+)
+def test_the_verdicts_in_openapi_and_in_the_verifier_are_the_same(tree, path, old, new, fault):
+    tree(path, SOUND[path].replace(old, new))
+    assert f"openapi.yaml: {fault}" in list(codes.verdicts(tree.root))
 
 
 def test_a_key_that_is_not_told_of_is_seen(tree):

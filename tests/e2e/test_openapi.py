@@ -18,7 +18,8 @@ METHODS = ("get", "post", "delete")
 STABLE = {"type", "title", "code", "pcr2", "nonce_hex", "nonce_encoding", "tee_verified", "_warning", "custom_digest", "custom_digest_method",
           "custom_data", "custom_data_canonical", "quote", "eventLog", "user_key_hash", "expires_in_minutes", "plaintext",
           "message_number", "ended", "service", "documentation", "status", "tee_available", "nsm", "debug_mode", "name",
-          "build_info", "version"}
+          "build_info", "version", "verified", "input", "pcrs", "identity", "pcrs_compared", "root", "purpose", "historic", "debug",
+          "module_id", "age_seconds", "claims"}
 OPERATIONS = [(m, p) for p, item in DOC["paths"].items() for m in METHODS if m in item]
 
 

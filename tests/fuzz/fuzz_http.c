@@ -102,6 +102,7 @@ static void world_end(void)
 	http_free(t->app.http);
 	loop_free(t->app.loop);
 	attest_free(t->app.attest);
+	verify_free(t->app.verify);
 	sessions_close(t->app.sessions);
 	session_kek_close(&t->kek);
 	store_close(t->store);
@@ -149,10 +150,12 @@ static struct world *world_new(void)
 	must(config_parse(&c, "fuzz", BYTES_LIT(text), none, NULL, 0, &w) == ERR_OK);
 	app->config = c;
 	must(log_new(&t->log, open("/dev/null", O_WRONLY | O_CLOEXEC), LOG_DEBUG, LOG_TEXT, &t->clock, &w) == ERR_OK &&
-	     crypto_new(&app->crypto, &w) == ERR_OK && nsm_open(&app->nsm, c->nsm, "", &fell, &w) == ERR_OK);
+	     crypto_new(&app->crypto, &w) == ERR_OK &&
+	     nsm_open(&app->nsm, c->nsm, &(struct nsm_env){.device_path = ""}, &fell, &w) == ERR_OK &&
+	     verify_new(&app->verify, app->crypto, &t->clock, &w) == ERR_OK);
 	open_store(t, &w);
-	const struct attest_options claims = {c->agent, c->guardrail, "", c->info_name, "0", ""};
-	must(attest_new(&app->attest, &claims, app->nsm, app->crypto, &t->clock, t->log, &w) == ERR_OK &&
+	const struct attest_options claims = {c->agent, c->guardrail, "", c->info_name, "0", "", verify_aws_root()};
+	must(attest_new(&app->attest, &claims, app->nsm, app->crypto, app->verify, &t->clock, t->log, &w) == ERR_OK &&
 	     loop_new(&app->loop, &t->clock, 1, (unsigned)c->nsm_queue, &w) == ERR_OK);
 	for (size_t i = 0; i < HTTP_REACHES; i++)
 		app->nsm_bucket[i] = (struct api_bucket){c->nsm_rate, c->nsm_burst, c->nsm_burst * 1000, 0};

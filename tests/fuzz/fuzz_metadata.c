@@ -36,16 +36,20 @@ static struct world world_new(void)
 	char path[64];
 	struct crypto *crypto = NULL;
 	struct nsm *nsm = NULL;
+	struct verify *verify = NULL;
 	struct log *log = NULL;
 	struct why w;
 	bool fell;
 	json_init();
 	t.fd = memfd_create("metadata", MFD_CLOEXEC);
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", t.fd);
-	must(crypto_new(&crypto, &w) == ERR_OK && nsm_open(&nsm, "dummy", "", &fell, &w) == ERR_OK);
+	must(crypto_new(&crypto, &w) == ERR_OK &&
+	     nsm_open(&nsm, "dummy", &(struct nsm_env){.device_path = ""}, &fell, &w) == ERR_OK &&
+	     verify_new(&verify, crypto, &fixed, &w) == ERR_OK);
 	must(log_new(&log, open("/dev/null", O_WRONLY | O_CLOEXEC), LOG_ERROR, LOG_TEXT, &fixed, &w) == ERR_OK);
-	const struct attest_options o = {"OpenClaw", "LLM Proxy with Guardrails", path, "attestd", "0", ""};
-	must(attest_new(&t.a, &o, nsm, crypto, &fixed, log, &w) == ERR_OK);
+	const struct attest_options o = {"OpenClaw",	   "LLM Proxy with Guardrails", path, "attestd", "0", "",
+					 verify_aws_root()};
+	must(attest_new(&t.a, &o, nsm, crypto, verify, &fixed, log, &w) == ERR_OK);
 	return t;
 }
 

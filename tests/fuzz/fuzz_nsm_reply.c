@@ -1,5 +1,6 @@
 /* The first byte chooses what is asked of the NSM, the rest is its reply; 5 reads the rest as a document, and 6 reads
- * it as the payload of a document that is otherwise whole, which a fuzzer would hardly put together; 7 asks the dummy.
+ * it as the payload of a document that is otherwise whole, which a fuzzer would hardly put together; 7 asks the dummy;
+ * 8 extends a PCR and 9 locks one.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +11,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static enum err give_open(void **state, const char *path, struct why *w)
+static enum err give_open(void **state, const struct nsm_env *env, const char *address, struct why *w)
 {
+	(void)env;
 	(void)w;
-	/* path is no path, but how the reply gets here */
-	memcpy(state, &path, sizeof(path));
+	/* address is none, but how the reply gets here */
+	memcpy(state, &address, sizeof(address));
 	return ERR_OK;
 }
 
@@ -48,14 +50,15 @@ static bool inside(struct bytes part, struct bytes whole)
 static void view(struct bytes cose)
 {
 	struct attest_view v;
+	enum verify_code fault = VERIFY_VERIFIED;
 	struct why w;
-	if (attest_view_parse(cose, &v, &w) != ERR_OK) {
-		must(w.err == ERR_NSM && !w.tell);
+	if (attest_view_parse(cose, &v, &fault, &w) != ERR_OK) {
+		must(w.err == ERR_MALFORMED && fault != VERIFY_VERIFIED);
 		return;
 	}
 	must(inside(v.module_id, cose) && inside(v.certificate, cose) && inside(v.public_key, cose));
 	must(inside(v.user_data, cose) && inside(v.nonce, cose) && v.timestamp_ms > 0);
-	must(v.n_cabundle >= 1 && v.n_cabundle <= ATTEST_CABUNDLE_MAX);
+	must(v.n_cabundle >= 1 && v.n_cabundle <= CERT_BUNDLE_MAX);
 	for (size_t i = 0; i < v.n_cabundle; i++)
 		must(inside(v.cabundle[i], cose) && v.cabundle[i].n > 0);
 	for (size_t i = 0; i < NSM_PCRS_MAX; i++)
@@ -91,7 +94,8 @@ static void ask(unsigned what, struct bytes reply)
 	uint8_t random[300];
 	struct why w = {.err = ERR_OK};
 	bool locked;
-	must(nsm_open_ops(&n, &give, (const char *)&reply, &w) == ERR_OK);
+	const struct bytes given = reply;
+	must(nsm_open_ops(&n, &give, NULL, (const char *)&reply, &w) == ERR_OK);
 	if (what == 0)
 		describe(n);
 	else if (what == 1 && nsm_pcr(n, 0, &out, &locked, &w) == ERR_OK)
@@ -102,6 +106,10 @@ static void ask(unsigned what, struct bytes reply)
 		must(reply.p == NULL);
 	else if (what == 4 && nsm_attest(n, &a, &out, &w) == ERR_OK)
 		view(buf_bytes(&out));
+	else if (what == 8 && nsm_extend(n, 16, BYTES_LIT("data"), &out, &w) == ERR_OK)
+		must(out.n == NSM_PCR_SIZE);
+	else if (what == 9 && nsm_lock(n, 16, &w) == ERR_OK)
+		must(bytes_is(given, "\x67LockPCR"));
 	nsm_close(n);
 	buf_free(&out);
 }
@@ -111,7 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0 || size > NSM_REPLY_MAX)
 		return 0;
 	struct bytes rest = {data + 1, size - 1};
-	unsigned what = data[0] % 8;
+	unsigned what = data[0] % 10;
 	if (what == 5)
 		view(rest);
 	else if (what == 6)

@@ -6,6 +6,7 @@ import yaml
 from common import code_only
 
 ERROR = re.compile(r'\bX\((\w+), (\d+), "([^"]+)", "([^"]+)"\)')
+VERDICT = re.compile(r'\bX\((\w+),\s*\\?\s*"([^"]+)"')
 NEVER_SENT = {"OK", "USAGE", "CONFIG", "ENVIRONMENT"}
 KEY = re.compile(r"^CONFIG_(?:STR|PATH|INT|SIZE|SECONDS|ENUM)\((\w+),", re.MULTILINE)
 
@@ -42,6 +43,26 @@ def check(root):
     for x in examples([doc["paths"], doc["components"]["responses"]]):
         if (x["status"], x["title"]) not in table.get(x["code"], ()):
             yield f"openapi.yaml: an example says {x['code']}, {x['status']}, {x['title']!r}: include/base/err.h does not"
+
+
+def listed_in(table, path, text, enum, what):
+    """The X-macro's second column against an enum of openapi.yaml."""
+    start = text.find(f"#define {table}(X)")
+    lines = text[start:].split("\n") if start >= 0 else []
+    end = next((n for n, line in enumerate(lines) if not line.endswith("\\")), 0)
+    have = {code for _, code in VERDICT.findall("\n".join(lines[: end + 1]))}
+    for code in sorted(have - set(enum)):
+        yield f"openapi.yaml: {what} lacks {code} of {path}"
+    for code in sorted(set(enum) - have):
+        yield f"openapi.yaml: {what} lists {code}, which {path} does not have"
+
+
+def verdicts(root):
+    members = yaml.safe_load((root / "openapi.yaml").read_text())["components"]["schemas"]["Verdict"]["properties"]
+    checks = members["checks"]["items"]["properties"]["name"]["enum"]
+    for table, path, enum, what in (("VERIFY_CODES", "include/verify.h", members["code"]["enum"], "Verdict's code"),
+                                    ("VERIFY_CHECKS", "src/attest/verdict.h", checks, "Verdict's checks")):
+        yield from listed_in(table, path, (root / path).read_text(), enum, what)
 
 
 def keys(root):

@@ -18,7 +18,7 @@ def main():
     p.add_argument("--objects", type=Path, help="the folder of the built objects, to look for mutable globals")
     a = p.parse_args()
     faults = []
-    for check in (layers.check, calls.check, words.check, routes.check, codes.check, codes.keys):
+    for check in (layers.check, calls.check, words.check, routes.check, codes.check, codes.verdicts, codes.keys):
         faults += check(a.root)
     for fault, line in words.lengths(a.root):
         print(line) if not fault else faults.append(line)

@@ -18,9 +18,10 @@ struct fake {
 
 static struct fake *fake_current;
 
-static enum err fake_open(void **state, const char *path, struct why *w)
+static enum err fake_open(void **state, const struct nsm_env *env, const char *address, struct why *w)
 {
-	(void)path;
+	(void)env;
+	(void)address;
 	(void)w;
 	*state = fake_current;
 	return ERR_OK;
@@ -50,7 +51,7 @@ static struct nsm *fake_nsm(struct fake *f)
 	struct nsm *n = NULL;
 	struct why w;
 	fake_current = f;
-	return nsm_open_ops(&n, &fake_ops, "", &w) == ERR_OK ? n : NULL;
+	return nsm_open_ops(&n, &fake_ops, NULL, "", &w) == ERR_OK ? n : NULL;
 }
 
 #endif

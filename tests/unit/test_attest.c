@@ -12,6 +12,7 @@
 #include "attest_doc.h"
 #include "base/encode.h"
 #include "fake_nsm.h"
+#include "simulator_fixture.h"
 
 static int64_t noon(void *ctx)
 {
@@ -28,6 +29,8 @@ struct world {
 	struct doc_spec spec;
 	struct buf reply;
 	struct nsm *dummy, *real;
+	struct verify *verify;
+	struct simulator_fixture simulator;
 };
 
 /* The NSM's reply: a document made after the spec, whatever was asked. */
@@ -61,7 +64,8 @@ static int setup(void **s)
 	assert_int_equal(crypto_new(&t->crypto, &w), ERR_OK);
 	assert_int_equal(log_new(&t->log, open("/dev/null", O_WRONLY | O_CLOEXEC), LOG_ERROR, LOG_TEXT, &fixed, &w),
 			 ERR_OK);
-	assert_int_equal(nsm_open(&t->dummy, "dummy", "", &fell, &w), ERR_OK);
+	assert_int_equal(nsm_open(&t->dummy, "dummy", &(struct nsm_env){.device_path = ""}, &fell, &w), ERR_OK);
+	assert_int_equal(verify_new(&t->verify, t->crypto, &fixed, &w), ERR_OK);
 	*s = t;
 	return 0;
 }
@@ -71,6 +75,8 @@ static int teardown(void **s)
 	struct world *t = *s;
 	nsm_close(t->dummy);
 	nsm_close(t->real);
+	verify_free(t->verify);
+	simulator_fixture_close(&t->simulator);
 	log_free(t->log);
 	crypto_free(t->crypto);
 	buf_free(&t->reply);
@@ -78,13 +84,18 @@ static int teardown(void **s)
 	return 0;
 }
 
-static struct attest *attester(struct world *t, struct nsm *n, const char *build)
+static struct attest *attester_under(struct world *t, struct nsm *n, const char *build, struct bytes root)
 {
-	const struct attest_options o = {"OpenClaw", "LLM Proxy with Guardrails", "", "attestd", "0.1.0", build};
+	const struct attest_options o = {"OpenClaw", "LLM Proxy with Guardrails", "", "attestd", "0.1.0", build, root};
 	struct attest *a = NULL;
 	struct why w;
-	assert_int_equal(attest_new(&a, &o, n, t->crypto, &fixed, t->log, &w), ERR_OK);
+	assert_int_equal(attest_new(&a, &o, n, t->crypto, t->verify, &fixed, t->log, &w), ERR_OK);
 	return a;
+}
+
+static struct attest *attester(struct world *t, struct nsm *n, const char *build)
+{
+	return attester_under(t, n, build, verify_aws_root());
 }
 
 static struct attest_nonce nonce_of(const char *text)
@@ -189,20 +200,27 @@ static void a_document_is_shown_as_the_nsm_gave_it(void **s)
 	assert_int_equal(attest_doc_make(a, BYTES_LIT("user data"), &nonce, &d, &w), ERR_OK);
 	doc_make(&t->spec, &cose);
 	assert_true(bytes_equal(attest_doc_cose(d), buf_bytes(&cose)));
-	buf_put_str(&want, "{\"module_id\":\"i-0-enc1\",\"timestamp\":1706198400000,\"digest\":\"SHA384\",\"pcrs\":{"
-			   "\"0\":\"" PCR("0") "\",\"1\":\"" PCR("1") "\",\"10\":\"" PCR("a") "\",\"31\":\"");
-	buf_put_str(&want, "ffffffffffffffffffffffffffffffff"
-			   "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff\"},"
-			   "\"certificate\":\"Y2VydA==\",\"cabundle\":[\"cm9vdA==\",\"em9uZQ==\"],\"public_key\":null,"
-			   "\"user_data\":\"dXNlciBkYXRh\",\"nonce\":\"bm9uY2U=\",\"document\":\"");
+	buf_put_str(&want, "{\"module_id\":\"i-0-enc1\",\"timestamp\":1706198400000,\"digest\":\"SHA384\",\"pcrs\":{");
+	for (size_t i = 0; i < t->spec.n_pcrs; i++) {
+		uint8_t pcr[NSM_PCR_SIZE];
+		memset(pcr, t->spec.pcr_fill[i], sizeof(pcr));
+		buf_printf(&want, "%s\"%d\":\"", i == 0 ? "" : ",", (int)t->spec.pcr_index[i]);
+		buf_put_hex(&want, bytes_of(pcr, sizeof(pcr)));
+		buf_put_str(&want, "\"");
+	}
+	buf_put_str(&want,
+		    "},\"certificate\":\"Y2VydA==\",\"cabundle\":[\"cm9vdA==\",\"em9uZQ==\"],\"public_key\":null,"
+		    "\"user_data\":\"dXNlciBkYXRh\",\"nonce\":\"bm9uY2U=\",\"document\":\"");
 	buf_put_base64(&want, buf_bytes(&cose));
-	buf_put_str(&want, "\"}");
+	buf_put_str(&want,
+		    "\",\"_warning\":\"UNVERIFIED ATTESTATION: this server's own verifier does not accept the "
+		    "document (chain_untrusted). The bundle does not begin with the root that is trusted here, byte "
+		    "for byte.\"}");
 	attest_doc_json(d, &out);
 	assert_string_equal(buf_cstr(&out), buf_cstr(&want));
-	assert_null(attest_doc_warning(d));
 	assert_false(attest_doc_verified(d));
 	assert_int_equal(attest_doc_pcr(d, 10).p[0], 0xaa);
-	assert_int_equal(attest_doc_pcr(d, 2).n, 0);
+	assert_int_equal(attest_doc_pcr(d, 16).n, 0);
 	buf_free(&out);
 	buf_free(&want);
 	buf_free(&cose);
@@ -250,6 +268,16 @@ static void an_answer_to_another_question_is_refused(void **s)
 	assert_string_equal(w.text, "the NSM's document holds a public key, and none was to be attested");
 }
 
+static void what_is_no_document_is_refused(void **s)
+{
+	struct world *t = *s;
+	struct why w;
+	t->spec.n_pcrs = 15;
+	assert_int_equal(ask(t, "nonce", &w), ERR_NSM);
+	assert_non_null(strstr(w.text, "the NSM's document is not understood: Byte "));
+	assert_false(w.tell);
+}
+
 static void an_nsm_that_refuses_is_told_by_name(void **s)
 {
 	struct world *t = *s;
@@ -259,6 +287,167 @@ static void an_nsm_that_refuses_is_told_by_name(void **s)
 				       "Error\x6dInternalError");
 	assert_int_equal(ask(t, "nonce", &w), ERR_NSM);
 	assert_string_equal(w.text, "the NSM refused Attestation with InternalError");
+}
+
+/* ---- tee_verified ---- */
+
+static struct bytes simulate(void *ctx, struct bytes request)
+{
+	struct world *t = ctx;
+	struct why w;
+	buf_reset(&t->reply);
+	assert_int_equal(simulator_call(t->simulator.s, request, &t->reply, &w), ERR_OK);
+	return buf_bytes(&t->reply);
+}
+
+/* The simulator behind a name that is not its own, as a device would be. */
+static void open_device(struct world *t, const struct simulator_options *o)
+{
+	simulator_fixture_close(&t->simulator);
+	simulator_fixture_open(&t->simulator, o);
+	t->fake.answer = simulate;
+}
+
+static struct attest *attest_device(struct world *t)
+{
+	return attester_under(t, t->real, "", simulator_root(t->simulator.s));
+}
+
+static void verified(struct attest *a, bool want, const char *warning)
+{
+	struct attest_doc *d = NULL;
+	struct buf out = BUF_INIT(65536);
+	struct why w = {.text = ""};
+	if (attest_doc_make(a, BYTES_LIT("user data"), NULL, &d, &w) != ERR_OK)
+		fail_msg("%s", w.text);
+	const char *says = attest_doc_warning(d);
+	assert_int_equal(attest_doc_verified(d), want);
+	assert_int_equal(attest_verified(a), want);
+	assert_int_equal(says == NULL, want);
+	if (!want && strstr(says, warning) == NULL)
+		fail_msg("\"%s\" does not say \"%s\"", says, warning);
+	attest_doc_json(d, &out);
+	assert_int_equal(strstr(buf_cstr(&out), "\"_warning\"") == NULL, want);
+	buf_free(&out);
+	attest_doc_free(d);
+}
+
+static void a_document_under_the_root_is_verified(void **s)
+{
+	struct world *t = *s;
+	open_device(t, NULL);
+	struct attest *a = attest_device(t);
+	assert_false(attest_verified(a));
+	verified(a, true, NULL);
+	verified(a, true, NULL);
+	attest_free(a);
+	a = attester(t, t->real, "");
+	verified(a, false, "(chain_untrusted)");
+	attest_free(a);
+}
+
+static void a_renewed_leaf_is_judged_anew(void **s)
+{
+	struct world *t = *s;
+	open_device(t, NULL);
+	struct attest *a = attest_device(t);
+	uint8_t leaf[CERT_DER_MAX];
+	verified(a, true, NULL);
+	const size_t n = a->leaf_n;
+	memcpy(leaf, a->leaf, n);
+	t->simulator.now_ms += 5 * 3600 * 1000;
+	verified(a, true, NULL);
+	assert_false(bytes_equal(bytes_of(leaf, n), bytes_of(a->leaf, a->leaf_n)));
+	attest_free(a);
+}
+
+/* Its chain's window is looked at each time. */
+static void a_known_leaf_is_judged_anew_outside_its_validity(void **s)
+{
+	struct world *t = *s;
+	open_device(t, NULL);
+	struct attest *a = attest_device(t);
+	verified(a, true, NULL);
+	a->not_after_s = SIMULATOR_NOW_MS / 1000 - 1;
+	verified(a, true, NULL);
+	assert_true(a->not_after_s > SIMULATOR_NOW_MS / 1000);
+	attest_free(a);
+}
+
+static void a_document_that_does_not_hold_is_not_verified(void **s)
+{
+	struct world *t = *s;
+	static const struct {
+		struct simulator_options o;
+		const char *code;
+	} faults[] = {{{.fault = SIMULATOR_EXPIRED}, "(certificate_expired)"},
+		      {{.fault = SIMULATOR_BAD_SIGNATURE}, "(signature_invalid)"},
+		      {{.debug_mode = true}, "(debug_mode)"}};
+	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+		open_device(t, &faults[i].o);
+		struct attest *a = attest_device(t);
+		verified(a, false, faults[i].code);
+		assert_int_equal(a->leaf_n, 0);
+		attest_free(a);
+	}
+}
+
+/* What only the payload says is looked at in every document. */
+static void a_known_leaf_does_not_hide_debug_mode(void **s)
+{
+	struct world *t = *s;
+	const struct simulator_options debug = {.debug_mode = true};
+	open_device(t, &debug);
+	struct attest *a = attest_device(t);
+	struct attest_doc *d = NULL;
+	struct attest_view v;
+	enum verify_code fault;
+	struct why w;
+	assert_int_equal(attest_doc_make(a, BYTES_LIT("user data"), NULL, &d, &w), ERR_OK);
+	assert_int_equal(attest_view_parse(attest_doc_cose(d), &v, &fault, &w), ERR_OK);
+	a->leaf_n = v.certificate.n;
+	memcpy(a->leaf, v.certificate.p, v.certificate.n);
+	a->not_after_s = INT64_MAX;
+	attest_doc_free(d);
+	verified(a, false, "(debug_mode)");
+	attest_free(a);
+}
+
+static void a_dummy_is_not_verified(void **s)
+{
+	struct world *t = *s;
+	struct attest *a = attester(t, t->dummy, "");
+	verified(a, false, "DUMMY ATTESTATION: ");
+	attest_free(a);
+}
+
+static void a_simulator_is_called_one(void **s)
+{
+	struct world *t = *s;
+	struct nsm *n = NULL;
+	struct why w;
+	bool fell;
+	const struct nsm_env env = {
+		.device_path = "", .crypto = t->crypto, .clock = &fixed, .random = crypto_random(t->crypto)};
+	assert_int_equal(nsm_open(&n, "simulator", &env, &fell, &w), ERR_OK);
+	struct attest *a = attester(t, n, "");
+	verified(a, false, "SIMULATED ATTESTATION: ");
+	attest_free(a);
+	nsm_close(n);
+}
+
+static void the_root_has_the_size_of_a_certificate(void **s)
+{
+	struct world *t = *s;
+	static const uint8_t zeros[CERT_DER_MAX + 1];
+	struct attest_options o = {"OpenClaw", "LLM Proxy with Guardrails", "", "attestd", "0.1.0", "", {NULL, 0}};
+	struct attest *a = NULL;
+	struct why w;
+	assert_int_equal(attest_new(&a, &o, t->real, t->crypto, t->verify, &fixed, t->log, &w), ERR_INTERNAL);
+	o.root = bytes_of(zeros, sizeof(zeros));
+	assert_int_equal(attest_new(&a, &o, t->real, t->crypto, t->verify, &fixed, t->log, &w), ERR_INTERNAL);
+	assert_null(a);
+	attest_free(attester_under(t, t->real, "", bytes_of(zeros, CERT_DER_MAX)));
 }
 
 /* ---- seeding ---- */
@@ -299,7 +488,8 @@ static void instructions_are_json_and_fit_the_purpose(void **s)
 {
 	(void)s;
 	static const char *const words[ATTEST_PURPOSES] = {"\\\"purpose\\\":\\\"attestation\\\"", "rsa_oaep_md:sha256",
-							   "GET /info"};
+							   "GET /info", "\\\"purpose\\\":\\\"tls\\\"",
+							   "\\\"purpose\\\":\\\"peer\\\""};
 	for (enum attest_purpose p = 0; p < ATTEST_PURPOSES; p++) {
 		for (int custom = 0; custom < 2; custom++) {
 			struct buf out = BUF_INIT(8192);
@@ -326,10 +516,23 @@ static void instructions_are_json_and_fit_the_purpose(void **s)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(info_is_one_byte_string_and_its_digest),	     TEST(a_dummy_document_shows_its_pcrs_and_warns),
-		TEST(what_is_attested_is_limited_in_every_back_end), TEST(a_document_is_shown_as_the_nsm_gave_it),
-		TEST(an_answer_to_another_question_is_refused),	     TEST(an_nsm_that_refuses_is_told_by_name),
-		TEST(the_generators_are_seeded_from_the_nsm),	     TEST(without_the_nsms_randomness_seeding_fails),
+		TEST(info_is_one_byte_string_and_its_digest),
+		TEST(a_dummy_document_shows_its_pcrs_and_warns),
+		TEST(what_is_attested_is_limited_in_every_back_end),
+		TEST(a_document_is_shown_as_the_nsm_gave_it),
+		TEST(a_document_under_the_root_is_verified),
+		TEST(a_renewed_leaf_is_judged_anew),
+		TEST(a_known_leaf_is_judged_anew_outside_its_validity),
+		TEST(a_document_that_does_not_hold_is_not_verified),
+		TEST(a_known_leaf_does_not_hide_debug_mode),
+		TEST(a_dummy_is_not_verified),
+		TEST(a_simulator_is_called_one),
+		TEST(the_root_has_the_size_of_a_certificate),
+		TEST(what_is_no_document_is_refused),
+		TEST(an_answer_to_another_question_is_refused),
+		TEST(an_nsm_that_refuses_is_told_by_name),
+		TEST(the_generators_are_seeded_from_the_nsm),
+		TEST(without_the_nsms_randomness_seeding_fails),
 		TEST(instructions_are_json_and_fit_the_purpose),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

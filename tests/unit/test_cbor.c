@@ -510,6 +510,24 @@ static void writes_definite_and_shortest(void **state)
 	buf_free(&b);
 }
 
+static void writes_an_open_map_and_its_break(void **state)
+{
+	(void)state;
+	struct buf b = BUF_INIT(8);
+	struct why w;
+	cborio_put_map_indefinite(&b);
+	cborio_put_cstr(&b, "a");
+	cborio_put_null(&b);
+	cborio_put_break(&b);
+	assert_int_equal(buf_check(&b, &w), ERR_OK);
+	assert_true(bytes_equal(buf_bytes(&b), hex("bf6161f6ff")));
+	struct cborio_reader r;
+	cborio_reader_init(&r, buf_bytes(&b));
+	walk(&r);
+	assert_good(&r);
+	buf_free(&b);
+}
+
 static void writing_fills_a_buffer_to_its_last_byte_and_not_past_it(void **state)
 {
 	(void)state;
@@ -549,6 +567,7 @@ int main(void)
 		cmocka_unit_test(items_are_accepted_at_the_limit_and_refused_past_it),
 		cmocka_unit_test(every_cut_of_a_good_input_is_refused),
 		cmocka_unit_test(writes_definite_and_shortest),
+		cmocka_unit_test(writes_an_open_map_and_its_break),
 		cmocka_unit_test(writing_fills_a_buffer_to_its_last_byte_and_not_past_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

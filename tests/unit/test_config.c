@@ -407,11 +407,39 @@ static void keys_that_must_mean_something_do(void **state)
 	(void)state;
 	config_free(must_parse("nsm = auto"));
 	config_free(must_parse("nsm = device"));
-	must_fail("nsm = simulator", "t.conf:1: nsm must be auto, device or dummy, not \"simulator\"");
-	must_fail("nsm = socket:/x", "nsm must be auto, device or dummy");
-	must_fail("nsm =", "nsm must be auto, device or dummy, not \"\"");
+	config_free(must_parse("nsm = dummy"));
+	config_free(must_parse("nsm = simulator\nnsm_root_out = root.pem"));
+	config_free(must_parse("nsm = socket:/run/nsm"));
+	must_fail("nsm = simulater",
+		  "t.conf:1: nsm must be auto, device, simulator, dummy or socket:PATH, not \"simulater\"");
+	must_fail("nsm = socket", "nsm must be auto, device, simulator, dummy or socket:PATH, not \"socket\"");
+	must_fail("nsm =", "nsm must be auto, device, simulator, dummy or socket:PATH, not \"\"");
 	must_fail("db =", "db must not be empty");
 	must_fail("boot_id_file =", "boot_id_file must not be empty");
+}
+
+static void an_nsms_socket_has_a_path_that_fits_its_address(void **state)
+{
+	static const char head[] = "nsm = socket:";
+	char text[160];
+
+	(void)state;
+	memset(text, 'x', sizeof text);
+	memcpy(text, head, sizeof head - 1);
+	must_fail("nsm = socket:", "t.conf:1: the path in nsm = socket:PATH has 0 bytes, and must have 1 to 107");
+	config_free(must_parse("nsm = socket:x"));
+	text[sizeof head - 1 + 108] = '\0';
+	must_fail(text, "t.conf:1: the path in nsm = socket:PATH has 108 bytes, and must have 1 to 107");
+	text[sizeof head - 1 + 107] = '\0';
+	config_free(must_parse(text));
+}
+
+static void only_a_simulator_has_a_root_to_write(void **state)
+{
+	(void)state;
+	must_fail("nsm = device\nnsm_root_out = root.pem\n", "t.conf:2: nsm_root_out is for nsm = simulator");
+	must_fail("nsm_root_out = root.pem\n", "t.conf:1: nsm_root_out is for nsm = simulator");
+	config_free(must_parse("nsm_root_out =\n"));
 }
 
 static void what_is_shown_parses_back_to_itself(void **state)
@@ -534,6 +562,8 @@ int main(void)
 		cmocka_unit_test(shares_that_contradict_are_errors_and_defaults_give_way),
 		cmocka_unit_test(attested_names_must_fit),
 		cmocka_unit_test(keys_that_must_mean_something_do),
+		cmocka_unit_test(an_nsms_socket_has_a_path_that_fits_its_address),
+		cmocka_unit_test(only_a_simulator_has_a_root_to_write),
 		cmocka_unit_test(what_is_shown_parses_back_to_itself),
 		cmocka_unit_test(security_shows_the_marked_keys_only_and_operations_do_not_change_it),
 		cmocka_unit_test(the_example_shows_every_default),

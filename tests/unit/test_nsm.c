@@ -11,10 +11,11 @@
 
 static struct nsm *open_dummy(void)
 {
+	const struct nsm_env env = {.device_path = NSM_DEVICE_PATH};
 	struct nsm *n = NULL;
 	struct why w;
 	bool fell;
-	assert_int_equal(nsm_open(&n, "dummy", NSM_DEVICE_PATH, &fell, &w), ERR_OK);
+	assert_int_equal(nsm_open(&n, "dummy", &env, &fell, &w), ERR_OK);
 	assert_false(fell);
 	return n;
 }
@@ -27,9 +28,10 @@ static void a_missing_device_says_what_to_do(void **s)
 	struct nsm *n = NULL;
 	struct why w;
 	bool fell = true;
-	assert_int_equal(nsm_open(&n, "device", "/nonexistent/nsm", &fell, &w), ERR_ENVIRONMENT);
+	assert_int_equal(nsm_open(&n, "device", &(struct nsm_env){.device_path = "/nonexistent/nsm"}, &fell, &w),
+			 ERR_ENVIRONMENT);
 	assert_string_equal(w.text, "/nonexistent/nsm is missing: this is not a Nitro Enclave, or its kernel lacks the "
-				    "nsm driver; for development use nsm = dummy");
+				    "nsm driver; for development use nsm = simulator");
 	assert_null(n);
 	assert_true(fell);
 }
@@ -40,14 +42,14 @@ static void auto_falls_back_only_when_the_device_is_missing(void **s)
 	struct nsm *n = NULL;
 	struct why w;
 	bool fell = false;
-	assert_int_equal(nsm_open(&n, "auto", "/nonexistent/nsm", &fell, &w), ERR_OK);
+	assert_int_equal(nsm_open(&n, "auto", &(struct nsm_env){.device_path = "/nonexistent/nsm"}, &fell, &w), ERR_OK);
 	assert_true(fell);
 	assert_true(nsm_is_dummy(n));
 	assert_false(nsm_is_device(n));
 	assert_string_equal(nsm_name(n), "dummy");
 	nsm_close(n);
 	n = NULL;
-	assert_int_equal(nsm_open(&n, "auto", "/dev/null", &fell, &w), ERR_OK);
+	assert_int_equal(nsm_open(&n, "auto", &(struct nsm_env){.device_path = "/dev/null"}, &fell, &w), ERR_OK);
 	assert_false(fell);
 	assert_true(nsm_is_device(n));
 	assert_false(nsm_is_dummy(n));
@@ -55,7 +57,7 @@ static void auto_falls_back_only_when_the_device_is_missing(void **s)
 	nsm_close(n);
 	n = NULL;
 	/* there, and not to be opened: a directory */
-	assert_int_equal(nsm_open(&n, "auto", "/dev", &fell, &w), ERR_ENVIRONMENT);
+	assert_int_equal(nsm_open(&n, "auto", &(struct nsm_env){.device_path = "/dev"}, &fell, &w), ERR_ENVIRONMENT);
 	assert_non_null(strstr(w.text, "EISDIR"));
 	assert_null(n);
 }
@@ -66,8 +68,13 @@ static void an_unknown_back_end_is_a_configuration_error(void **s)
 	struct nsm *n = NULL;
 	struct why w;
 	bool fell;
-	assert_int_equal(nsm_open(&n, "simulator", NSM_DEVICE_PATH, &fell, &w), ERR_CONFIG);
-	assert_null(n);
+	static const char *const unknown[] = {"", "simulater", "Device", "socket", "/dev/nsm"};
+	for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
+		const struct nsm_env env = {.device_path = NSM_DEVICE_PATH};
+		assert_int_equal(nsm_open(&n, unknown[i], &env, &fell, &w), ERR_CONFIG);
+		assert_non_null(strstr(w.text, "say auto, device, simulator, dummy or socket:PATH"));
+		assert_null(n);
+	}
 	nsm_close(NULL);
 }
 
@@ -78,7 +85,7 @@ static void what_is_no_nsm_fails_by_name(void **s)
 	struct nsm_description d;
 	struct why w;
 	bool fell;
-	assert_int_equal(nsm_open(&n, "device", "/dev/null", &fell, &w), ERR_OK);
+	assert_int_equal(nsm_open(&n, "device", &(struct nsm_env){.device_path = "/dev/null"}, &fell, &w), ERR_OK);
 	assert_int_equal(nsm_describe(n, &d, &w), ERR_NSM);
 	assert_string_equal(w.text, "the NSM device failed with ENOTTY");
 	nsm_close(n);
@@ -91,7 +98,7 @@ static void the_device_takes_requests_up_to_4096_bytes(void **s)
 	struct buf reply = BUF_INIT(NSM_REPLY_MAX);
 	struct why w;
 	void *state = NULL;
-	assert_int_equal(nsm_device.open(&state, "/dev/null", &w), ERR_OK);
+	assert_int_equal(nsm_device.open(&state, &(struct nsm_env){.device_path = "/dev/null"}, "", &w), ERR_OK);
 	assert_int_equal(nsm_device.call(state, bytes_of(request, 0), &reply, &w), ERR_INTERNAL);
 	assert_int_equal(nsm_device.call(state, bytes_of(request, 1), &reply, &w), ERR_NSM);
 	assert_int_equal(nsm_device.call(state, bytes_of(request, NSM_REQUEST_MAX), &reply, &w), ERR_NSM);
@@ -159,6 +166,23 @@ static void the_dummy_gives_neither_randomness_nor_documents(void **s)
 	assert_int_equal(nsm_attest(n, &(struct nsm_attestation){.nonce = BYTES_LIT("x")}, &doc, &w), ERR_NSM);
 	assert_string_equal(w.text, "the NSM refused Attestation with InvalidOperation");
 	assert_int_equal(doc.n, 0);
+	assert_int_equal(nsm_root(n).n, 0);
+	nsm_close(n);
+}
+
+static void the_dummys_pcrs_cannot_be_changed(void **s)
+{
+	(void)s;
+	struct nsm *n = open_dummy();
+	struct buf v = BUF_INIT(NSM_PCR_SIZE);
+	struct why w;
+	assert_int_equal(nsm_extend(n, 16, BYTES_LIT("x"), &v, &w), ERR_NSM);
+	assert_string_equal(w.text, "the NSM refused ExtendPCR with InvalidOperation");
+	assert_int_equal(v.n, 0);
+	assert_int_equal(nsm_lock(n, 16, &w), ERR_NSM);
+	assert_string_equal(w.text, "the NSM refused LockPCR with InvalidOperation");
+	assert_int_equal(nsm_lock_below(n, 16, &w), ERR_NSM);
+	assert_string_equal(w.text, "the NSM refused LockPCRs with InvalidOperation");
 	nsm_close(n);
 }
 
@@ -234,6 +258,7 @@ int main(void)
 		cmocka_unit_test(the_dummy_describes_itself),
 		cmocka_unit_test(the_dummys_pcrs_are_one_digit_repeated),
 		cmocka_unit_test(the_dummy_gives_neither_randomness_nor_documents),
+		cmocka_unit_test(the_dummys_pcrs_cannot_be_changed),
 		cmocka_unit_test(the_dummy_keeps_the_nsms_limits),
 		cmocka_unit_test(the_dummy_refuses_what_it_does_not_know),
 	};

@@ -48,6 +48,14 @@ static void requests_are_the_ones_that_the_nsm_knows(void **s)
 		ERR_NSM);
 	assert_request(&f, REPLY("\xa1\x6b"
 				 "Attestation\xa3\x69user_data\x41u\x65nonce\x40\x6apublic_key\xf6"));
+	assert_int_equal(nsm_extend(n, 16, BYTES_LIT("hello"), &out, &w), ERR_NSM);
+	assert_request(&f, REPLY("\xa1\x69"
+				 "ExtendPCR\xa2\x65index\x10\x64"
+				 "data\x45hello"));
+	assert_int_equal(nsm_lock(n, 16, &w), ERR_NSM);
+	assert_request(&f, REPLY("\xa1\x67LockPCR\xa1\x65index\x10"));
+	assert_int_equal(nsm_lock_below(n, 24, &w), ERR_NSM);
+	assert_request(&f, REPLY("\xa1\x68LockPCRs\xa1\x65range\x18\x18"));
 	nsm_close(n);
 }
 
@@ -147,6 +155,86 @@ static void errors_are_told_by_name(void **s)
 	}
 }
 
+static size_t put_only(uint8_t *to, const char *name, const char *member, struct bytes data)
+{
+	struct buf b = BUF_INIT(NSM_REPLY_MAX);
+	cborio_put_map(&b, 1);
+	cborio_put_cstr(&b, name);
+	cborio_put_map(&b, 1);
+	cborio_put_cstr(&b, member);
+	cborio_put_bytes(&b, data);
+	memcpy(to, b.p, b.n);
+	size_t n = b.n;
+	buf_free(&b);
+	return n;
+}
+
+static void an_extended_pcr_is_told_with_its_new_value(void **s)
+{
+	(void)s;
+	uint8_t reply[128], value[NSM_PCR_SIZE + 1];
+	static uint8_t data[NSM_EXTEND_MAX + 1];
+	struct buf v = BUF_INIT(NSM_PCR_SIZE);
+	struct why w;
+	memset(value, 0x5a, sizeof value);
+	struct fake f = {.replies = {{reply, put_only(reply, "ExtendPCR", "data", bytes_of(value, NSM_PCR_SIZE))}}};
+	struct nsm *n = fake_nsm(&f);
+	assert_int_equal(nsm_extend(n, 16, bytes_of(data, NSM_EXTEND_MAX), &v, &w), ERR_OK);
+	assert_true(bytes_equal(buf_bytes(&v), bytes_of(value, NSM_PCR_SIZE)));
+	buf_reset(&v);
+	for (size_t size = NSM_PCR_SIZE - 1; size <= NSM_PCR_SIZE + 1; size += 2) {
+		f.replies[0].n = put_only(reply, "ExtendPCR", "data", bytes_of(value, size));
+		assert_int_equal(nsm_extend(n, 16, bytes_of(data, 1), &v, &w), ERR_NSM);
+		assert_int_equal(v.n, 0);
+	}
+	f.replies[0].n = put_only(reply, "DescribePCR", "data", bytes_of(value, NSM_PCR_SIZE));
+	assert_int_equal(nsm_extend(n, 16, bytes_of(data, 1), &v, &w), ERR_NSM);
+	const unsigned calls = f.calls;
+	assert_int_equal(nsm_extend(n, 16, bytes_of(data, 0), &v, &w), ERR_INTERNAL);
+	assert_int_equal(nsm_extend(n, 16, bytes_of(data, NSM_EXTEND_MAX + 1), &v, &w), ERR_INTERNAL);
+	assert_int_equal(f.calls, calls);
+	buf_free(&v);
+	nsm_close(n);
+}
+
+static void a_lock_is_confirmed_by_its_name_and_nothing_else(void **s)
+{
+	(void)s;
+	static const struct {
+		struct bytes reply;
+		const char *text;
+	} cases[] = {
+		{REPLY("\x67LockPCR"), NULL},
+		{REPLY("\x67LockPCR\x00"),
+		 "the NSM's reply to LockPCR is not understood: byte 8 of 9: bytes follow the last item"},
+		{REPLY("\x68LockPCRs"),
+		 "the NSM's reply to LockPCR is not understood: byte 9 of 9: it answers another request"},
+		{REPLY("\xa1\x67LockPCR\xa0"), "the NSM's reply to LockPCR is not understood: "},
+		{REPLY("\xa1\x67LockPCR\xf6"), "the NSM's reply to LockPCR is not understood: "},
+		{REPLY(""), "the NSM's reply to LockPCR is not understood: "},
+		{REPLY("\x01"), "the NSM's reply to LockPCR is not understood: "},
+		{REPLY("\x67Lock"), "the NSM's reply to LockPCR is not understood: "},
+		{REPLY("\xa1\x65"
+		       "Error\x6dReadOnlyIndex"),
+		 "the NSM refused LockPCR with ReadOnlyIndex"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct fake f = {.replies = {cases[i].reply}};
+		struct nsm *n = fake_nsm(&f);
+		struct why w = {0};
+		const enum err e = nsm_lock(n, 16, &w);
+		assert_int_equal(e, cases[i].text == NULL ? ERR_OK : ERR_NSM);
+		if (cases[i].text != NULL)
+			assert_int_equal(strncmp(w.text, cases[i].text, strlen(cases[i].text)), 0);
+		nsm_close(n);
+	}
+	struct fake f = {.replies = {REPLY("\x68LockPCRs")}};
+	struct nsm *n = fake_nsm(&f);
+	struct why w;
+	assert_int_equal(nsm_lock_below(n, 16, &w), ERR_OK);
+	nsm_close(n);
+}
+
 struct description {
 	const char *module_id, *digest;
 	uint64_t max_pcrs, version, locked[3];
@@ -221,20 +309,6 @@ static void a_description_is_read_within_its_limits(void **s)
 	d = good;
 	d.digest = "SHA256";
 	assert_int_equal(describe(&d, &out), ERR_NSM);
-}
-
-static size_t put_only(uint8_t *to, const char *name, const char *member, struct bytes data)
-{
-	struct buf b = BUF_INIT(NSM_REPLY_MAX);
-	cborio_put_map(&b, 1);
-	cborio_put_cstr(&b, name);
-	cborio_put_map(&b, 1);
-	cborio_put_cstr(&b, member);
-	cborio_put_bytes(&b, data);
-	memcpy(to, b.p, b.n);
-	size_t n = b.n;
-	buf_free(&b);
-	return n;
 }
 
 static void random_bytes_are_gathered_from_as_many_replies_as_it_takes(void **s)
@@ -324,6 +398,8 @@ int main(void)
 		cmocka_unit_test(requests_are_the_ones_that_the_nsm_knows),
 		cmocka_unit_test(a_pcrs_reply_is_read_strictly),
 		cmocka_unit_test(errors_are_told_by_name),
+		cmocka_unit_test(an_extended_pcr_is_told_with_its_new_value),
+		cmocka_unit_test(a_lock_is_confirmed_by_its_name_and_nothing_else),
 		cmocka_unit_test(a_description_is_read_within_its_limits),
 		cmocka_unit_test(random_bytes_are_gathered_from_as_many_replies_as_it_takes),
 		cmocka_unit_test(too_many_random_bytes_or_none_are_refused),

@@ -1,0 +1,100 @@
+/* nsm_show.c - what the NSM says of itself, for a person or as JSON. */
+#include "nsm_show.h"
+
+#include <stdio.h>
+
+#include "base/encode.h"
+#include "json.h"
+
+/* "0-15, 20", or "none" */
+static void put_ranges(struct buf *out, uint32_t mask)
+{
+	const char *comma = "";
+	for (unsigned i = 0; i < NSM_PCRS_MAX; i++) {
+		if ((mask >> i & 1u) == 0)
+			continue;
+		unsigned last = i;
+		while (last + 1 < NSM_PCRS_MAX && (mask >> (last + 1) & 1u) != 0)
+			last++;
+		buf_printf(out, "%s%u", comma, i);
+		if (last > i)
+			buf_printf(out, "-%u", last);
+		comma = ", ";
+		i = last;
+	}
+	buf_put_str(out, mask == 0 ? "none" : "");
+}
+
+static void put_list(struct buf *out, uint32_t mask)
+{
+	const char *comma = "";
+	buf_put_str(out, "[");
+	for (unsigned i = 0; i < NSM_PCRS_MAX; i++) {
+		if ((mask >> i & 1u) == 0)
+			continue;
+		buf_printf(out, "%s%u", comma, i);
+		comma = ",";
+	}
+	buf_put_str(out, "]");
+}
+
+/* A terminal obeys control characters, whoever wrote them. */
+static void put_plain(struct buf *out, const char *text)
+{
+	for (; *text != '\0'; text++)
+		buf_put_u8(out, *text >= ' ' && *text <= '~' ? (uint8_t)*text : '?');
+}
+
+static void describe_as_json(struct buf *out, const char *backend, const char *version, const struct nsm_description *d)
+{
+	buf_put_str(out, "{");
+	json_put_key(out, "nsm");
+	json_put_cstr(out, backend);
+	json_put_key(out, "version");
+	json_put_cstr(out, version);
+	json_put_key(out, "module_id");
+	json_put_cstr(out, d->module_id);
+	json_put_key(out, "digest");
+	json_put_cstr(out, d->digest);
+	json_put_key(out, "max_pcrs");
+	json_put_int(out, d->max_pcrs);
+	json_put_key(out, "locked_pcrs");
+	put_list(out, d->locked_pcrs);
+	buf_put_str(out, "}\n");
+}
+
+void nsm_show_description(struct buf *out, bool json, const char *backend, const struct nsm_description *d)
+{
+	char version[32];
+	(void)snprintf(version, sizeof version, "%u.%u.%u", d->version_major, d->version_minor, d->version_patch);
+	if (json) {
+		describe_as_json(out, backend, version, d);
+		return;
+	}
+	buf_printf(out, "nsm:        %s\nversion:    %s\nmodule id:  ", backend, version);
+	put_plain(out, d->module_id);
+	buf_printf(out, "\ndigest:     %s\nPCRs:       %u\nlocked:     ", d->digest, d->max_pcrs);
+	put_ranges(out, d->locked_pcrs);
+	buf_put_str(out, "\n");
+}
+
+void nsm_show_pcr(struct buf *out, bool json, unsigned index, struct bytes value, bool locked)
+{
+	const bool zero = bytes_is_zero(value);
+	if (!json) {
+		buf_printf(out, "PCR%-2u  %-8s  ", index, locked ? "locked" : "unlocked");
+		buf_put_hex(out, value);
+		buf_put_str(out, zero ? "  all zeros\n" : "\n");
+		return;
+	}
+	buf_put_str(out, "{");
+	json_put_key(out, "index");
+	json_put_int(out, index);
+	json_put_key(out, "locked");
+	json_put_bool(out, locked);
+	json_put_key(out, "zero");
+	json_put_bool(out, zero);
+	json_put_key(out, "value");
+	json_put_hex(out, value);
+	buf_put_str(out, "}");
+}

@@ -1,0 +1,63 @@
+"""Attestation documents as others read them: cbor2 and cryptography, and openssl's command line."""
+
+import subprocess
+
+import cbor2
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+MEMBERS = {"module_id", "digest", "timestamp", "pcrs", "certificate", "cabundle", "public_key", "user_data", "nonce"}
+
+
+class Document:
+    """A COSE_Sign1, decoded and not judged."""
+
+    def __init__(self, cose):
+        self.cose = cose
+        self.protected, self.unprotected, self.signed, self.signature = cbor2.loads(cose)
+        self.payload = cbor2.loads(self.signed)
+        self.chain = [*self.payload["cabundle"], self.payload["certificate"]]
+        self.certificates = [x509.load_der_x509_certificate(der) for der in self.chain]
+        self.to_be_signed = cbor2.dumps(["Signature1", self.protected, b"", self.signed])
+
+    @property
+    def dss(self):
+        """The signature in DER."""
+        return encode_dss_signature(*(int.from_bytes(self.signature[i:i + 48], "big") for i in (0, 48)))
+
+    def check_shape(self):
+        """What AWS's NSM emits today."""
+        assert self.cose[0] == 0x84 and self.signed[0] == 0xbf, "untagged; the payload's map is indefinite"
+        assert cbor2.loads(self.protected) == {1: -35} and self.unprotected == {} and len(self.signature) == 96
+        assert set(self.payload) == MEMBERS and self.payload["digest"] == "SHA384"
+        assert {len(v) for v in self.payload["pcrs"].values()} == {48} and len(self.payload["cabundle"]) == 4
+
+    def verify(self):
+        """Chain and signature by cryptography; raises or asserts."""
+        for issuer, cert in zip(self.certificates[:1] + self.certificates, self.certificates):
+            assert cert.issuer == issuer.subject
+            issuer.public_key().verify(cert.signature, cert.tbs_certificate_bytes, ec.ECDSA(hashes.SHA384()))
+        self.certificates[-1].public_key().verify(self.dss, self.to_be_signed, ec.ECDSA(hashes.SHA384()))
+
+    def openssl(self, directory, root, *flags):
+        """What openssl's command line says: (of the chain under the root file `root`, of the signature)."""
+        directory.mkdir(exist_ok=True)
+        leaf, rest, key = (directory / name for name in ("leaf.pem", "rest.pem", "key.pem"))
+        pem = [c.public_bytes(serialization.Encoding.PEM) for c in self.certificates]
+        leaf.write_bytes(pem[-1])
+        rest.write_bytes(b"".join(pem[1:-1]))
+        key.write_bytes(self.certificates[-1].public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
+        (directory / "signature").write_bytes(self.dss)
+        chain = run("openssl", "verify", "-no-CApath", "-no-CAstore", "-check_ss_sig", "-CAfile", root, "-untrusted", rest,
+                    *flags, leaf)
+        signature = run("openssl", "dgst", "-sha384", "-verify", key, "-signature", directory / "signature",
+                        data=self.to_be_signed)
+        return chain, signature
+
+
+def run(*command, data=b""):
+    done = subprocess.run(command, input=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    return done.returncode == 0, done.stdout.decode()

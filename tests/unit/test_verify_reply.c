@@ -1,0 +1,744 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "attest/verdict.h"
+#include "reply_fixture.h"
+
+enum { MEMBERS_MAX = 48, TEXT_MAX = 32 << 20 };
+
+/* ---- replies, member by member ---- */
+
+struct members {
+	size_t n;
+	char *names[MEMBERS_MAX], *values[MEMBERS_MAX]; /* JSON; value NULL: left out */
+};
+
+struct reply {
+	struct reply_fixture f;
+	struct reply_document doc;
+	struct members shown, top;
+	bool bare; /* the shown members alone */
+};
+
+static char **slot(struct members *m, const char *name)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (strcmp(m->names[i], name) == 0)
+			return &m->values[i];
+	assert_true(m->n < MEMBERS_MAX);
+	m->names[m->n] = strdup(name);
+	return &m->values[m->n++];
+}
+
+static void set(struct members *m, const char *name, const char *json)
+{
+	char **v = slot(m, name);
+	free(*v);
+	*v = json == NULL ? NULL : strdup(json);
+}
+
+static void set_text(struct members *m, const char *name, struct bytes text)
+{
+	struct buf b = BUF_INIT(4096);
+	json_put_string(&b, text);
+	set(m, name, buf_cstr(&b));
+	buf_free(&b);
+}
+
+static void set_hex(struct members *m, const char *name, struct bytes value)
+{
+	struct buf b = BUF_INIT(4096);
+	json_put_hex(&b, value);
+	set(m, name, buf_cstr(&b));
+	buf_free(&b);
+}
+
+static void show(void *ctx, const char *name, const struct buf *value)
+{
+	struct buf b = BUF_INIT(64 * 1024);
+	buf_put_bytes(&b, buf_bytes(value));
+	set(ctx, name, buf_cstr(&b));
+	buf_free(&b);
+}
+
+static void members_free(struct members *m)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		free(m->names[i]);
+		free(m->values[i]);
+	}
+}
+
+static void put_members(const struct members *m, struct buf *out)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		if (m->values[i] == NULL)
+			continue;
+		json_put_key(out, m->names[i]);
+		buf_put_str(out, m->values[i]);
+	}
+	buf_put_u8(out, '}');
+}
+
+static void put_reply(struct reply *r, struct buf *out)
+{
+	buf_put_u8(out, '{');
+	if (r->bare) {
+		for (size_t i = 0; i < r->top.n; i++)
+			set(&r->shown, r->top.names[i], r->top.values[i]);
+		put_members(&r->shown, out);
+		return;
+	}
+	if (*slot(&r->top, "attestation_document") == NULL) {
+		json_put_key(out, "attestation_document");
+		buf_put_u8(out, '{');
+		put_members(&r->shown, out);
+	}
+	put_members(&r->top, out);
+}
+
+/* Through the text and through the parsed reply, which must come to the same. */
+static struct verify_verdict *judge(struct reply *r)
+{
+	struct buf text = BUF_INIT(TEXT_MAX);
+	struct verify_verdict *d = NULL, *again = NULL;
+	struct json *j = NULL;
+	put_reply(r, &text);
+	assert_int_equal(buf_check(&text, &r->f.w), ERR_OK);
+	assert_int_equal(verify_input(r->f.verify, buf_bytes(&text), VERIFY_AUTO, &r->f.policy, &d, &r->f.w), ERR_OK);
+	assert_int_equal(json_parse(&j, buf_bytes(&text), &r->f.w), ERR_OK);
+	assert_int_equal(verify_reply(r->f.verify, json_root(j), &r->f.policy, &again, &r->f.w), ERR_OK);
+	assert_int_equal(again->code, d->code);
+	assert_string_equal(again->field, d->field);
+	assert_string_equal(again->message, d->message);
+	assert_int_equal(again->n_warnings, d->n_warnings);
+	verify_verdict_free(again);
+	json_free(j);
+	buf_free(&text);
+	return d;
+}
+
+/* warns: part of the only warning; NULL for none; details are those of the check of the reply's members. */
+static void accepted(struct reply *r, const char *warns, const char *says)
+{
+	struct verify_verdict *d = judge(r);
+	if (!d->good)
+		fail_msg("%s %s: %s", verify_code_name(d->code), d->field, d->message);
+	assert_int_equal(d->results[CHECK_REPLY], CHECK_PASS);
+	const char *warning = NULL;
+	for (size_t i = 0; i < d->n_warnings; i++)
+		if (strstr(d->warnings[i], "reply") != NULL)
+			warning = d->warnings[i];
+	if ((warns == NULL) != (warning == NULL) || (warns != NULL && strstr(warning, warns) == NULL))
+		fail_msg("warned: %s", warning == NULL ? "not at all" : warning);
+	if (says != NULL && strstr(d->details[CHECK_REPLY], says) == NULL)
+		fail_msg("said: %s", d->details[CHECK_REPLY]);
+	verify_verdict_free(d);
+}
+
+static void refused(struct reply *r, enum verify_code code, const char *field)
+{
+	struct verify_verdict *d = judge(r);
+	if (d->good || d->code != code || strcmp(d->field, field) != 0)
+		fail_msg("%s %s: %s, not %s %s", verify_code_name(d->code), d->field, d->message,
+			 verify_code_name(code), field);
+	verify_verdict_free(d);
+}
+
+/* A lie in one member, which is then taken back. */
+static void lie_as(struct reply *r, struct members *m, const char *name, const char *json, enum verify_code code,
+		   const char *field)
+{
+	char **v = slot(m, name), *truth = *v;
+	*v = NULL;
+	set(m, name, json);
+	refused(r, code, field);
+	v = slot(m, name);
+	free(*v);
+	*v = truth;
+}
+
+static void lie(struct reply *r, const char *name, const char *json)
+{
+	lie_as(r, &r->top, name, json, VERIFY_REPLY_MISMATCH, name);
+}
+
+/* ---- the kinds ---- */
+
+#define STAMP	  "2026-01-30T12:00:00Z"
+#define HASH_A	  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define HASH_B	  "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define ID	  "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+#define CLAIMS(p) "{\"purpose\":\"" p "\",\"timestamp\":\"" STAMP "\",\"agent\":\"A\",\"guardrail\":\"G\""
+#define KEY_EXCHANGE                                                                                             \
+	CLAIMS("key-exchange")                                                                                   \
+	",\"session_id\":\"" ID "\",\"session_key_hash\":\"" HASH_A "\",\"user_key_hash\":\"" HASH_B "\",\"key_" \
+	"exchange_version\":\"1.1\"}"
+#define INFO CLAIMS("info") ",\"info_digest\":\"" HASH_A "\",\"info_digest_method\":\"sha256\"}"
+
+static struct reply *begin(const char *user_data, const char *nonce, const char *public_key)
+{
+	struct reply *r = calloc(1, sizeof *r);
+	assert_non_null(r);
+	reply_fixture_open(&r->f);
+	struct nsm_attestation a = {.nonce = {NULL, 0}};
+	if (user_data != NULL)
+		a.user_data = bytes_str(user_data);
+	if (nonce != NULL)
+		a.nonce = bytes_str(nonce);
+	if (public_key != NULL)
+		a.public_key = bytes_str(public_key);
+	reply_document_make(&r->f, &a, &r->doc);
+	reply_document_show(&r->doc, show, &r->shown);
+	return r;
+}
+
+/* A reply of the REST server. */
+static struct reply *rest(const char *claims, const char *nonce)
+{
+	struct reply *r = begin(claims, nonce, NULL);
+	set_hex(&r->top, "pcr2", r->doc.view.pcr[2]);
+	set(&r->top, "user_data", claims);
+	set(&r->top, "timestamp", "\"" STAMP "\"");
+	set_hex(&r->top, "nonce_hex", r->doc.view.nonce);
+	set(&r->top, "nonce_encoding", nonce == NULL ? "null" : "\"text\"");
+	set(&r->top, "tee_verified", "false");
+	set(&r->top, "_warning", "\"SIMULATED\"");
+	set(&r->top, "verification_instructions", "{\"summary\":\"\",\"steps\":[]}");
+	return r;
+}
+
+static struct reply *key_exchange(void)
+{
+	struct reply *r = rest(KEY_EXCHANGE, "a nonce of its own");
+	set(&r->top, "session_id", "\"" ID "\"");
+	set(&r->top, "session_key_hash", "\"" HASH_A "\"");
+	set(&r->top, "user_key_hash", "\"" HASH_B "\"");
+	set(&r->top, "encrypted_session_key", "\"AAAA\"");
+	set(&r->top, "expires_in_minutes", "60");
+	return r;
+}
+
+static struct reply *info(void)
+{
+	struct reply *r = rest(INFO, NULL);
+	set(&r->top, "quote", *slot(&r->shown, "document"));
+	set(&r->top, "eventLog", "\"[]\"");
+	return r;
+}
+
+static struct reply *vsock(const char *user_data, const char *nonce, const char *public_key)
+{
+	char size[16];
+	struct reply *r = begin(user_data, nonce, public_key);
+	set(&r->top, "success", "true");
+	set(&r->top, "attestation_document", *slot(&r->shown, "document"));
+	set(&r->top, "user_data", "null");
+	set(&r->top, "nonce", "null");
+	if (user_data != NULL)
+		set_text(&r->top, "user_data", bytes_str(user_data));
+	if (nonce != NULL)
+		set_text(&r->top, "nonce", bytes_str(nonce));
+	set(&r->top, "has_public_key", public_key != NULL ? "true" : "false");
+	(void)snprintf(size, sizeof size, "%zu", r->doc.cose.n);
+	set(&r->top, "document_size", size);
+	set(&r->top, "timestamp", "1674123456789");
+	return r;
+}
+
+static struct reply *bare(const char *user_data)
+{
+	struct reply *r = begin(user_data, NULL, NULL);
+	r->bare = true;
+	return r;
+}
+
+static void end(struct reply *r)
+{
+	members_free(&r->shown);
+	members_free(&r->top);
+	reply_document_free(&r->doc);
+	reply_fixture_close(&r->f);
+	free(r);
+}
+
+/* ---- tests ---- */
+
+static void replies_that_say_what_is_signed_are_accepted(void **s)
+{
+	struct reply *all[] = {rest(CLAIMS("attestation") "}", NULL),
+			       rest(CLAIMS("attestation") ",\"model\":\"x\"}", "nonce"),
+			       key_exchange(),
+			       info(),
+			       vsock("hello-from-enclave", "challenge-123", "key"),
+			       vsock(NULL, NULL, NULL),
+			       bare(NULL),
+			       bare("text"),
+			       bare(KEY_EXCHANGE)};
+	(void)s;
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+		accepted(all[i], NULL, "is what is signed.");
+		end(all[i]);
+	}
+}
+
+static void shown_lies(struct reply *r, const char *prefix)
+{
+	static const struct {
+		const char *name, *json;
+	} lies[] = {
+		{"module_id", "\"i-1\""},
+		{"module_id", "null"},
+		{"timestamp", "1"},
+		{"timestamp", "\"2026-01-30T12:00:00Z\""},
+		{"digest", "\"SHA512\""},
+		{"pcrs", "{}"},
+		{"pcrs", "[]"},
+		{"pcrs", "null"},
+		{"certificate", "\"AAAA\""},
+		{"certificate", "null"},
+		{"cabundle", "[]"},
+		{"cabundle", "\"\""},
+		{"public_key", "\"AAAA\""},
+		{"public_key", "\"\""},
+		{"user_data", "\"AAAA\""},
+		{"user_data", "\"\""},
+		{"nonce", "\"AAAA\""},
+		{"nonce", "{}"},
+	};
+	for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+		char field[64];
+		(void)snprintf(field, sizeof field, "%s%s", prefix, lies[i].name);
+		lie_as(r, &r->shown, lies[i].name, lies[i].json, VERIFY_REPLY_MISMATCH, field);
+	}
+	accepted(r, NULL, NULL);
+}
+
+static void every_member_that_shows_the_document_must_be_true(void **s)
+{
+	struct reply *r = rest(CLAIMS("attestation") "}", NULL);
+	(void)s;
+	shown_lies(r, "attestation_document.");
+	end(r);
+	r = bare(NULL);
+	shown_lies(r, "");
+	end(r);
+}
+
+static char *changed(const char *json, const char *from, const char *to)
+{
+	struct buf b = BUF_INIT(TEXT_MAX);
+	const char *at = strstr(json, from);
+	assert_non_null(at);
+	buf_put(&b, json, (size_t)(at - json));
+	buf_put_str(&b, to);
+	buf_put_str(&b, at + strlen(from));
+	char *text = strdup(buf_cstr(&b));
+	buf_free(&b);
+	return text;
+}
+
+static void one_pcr_more_or_less_or_otherwise_is_a_lie(void **s)
+{
+	static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+				    "00000000000000";
+	struct reply *r = rest(CLAIMS("attestation") "}", NULL);
+	const char *truth = *slot(&r->shown, "pcrs");
+	char last[160], more[160], none[8] = "}";
+	(void)s;
+	(void)snprintf(last, sizeof last, ",\"15\":\"%s\"}", zeros);
+	(void)snprintf(more, sizeof more, ",\"16\":\"%s\"}", zeros);
+	char *const lies[] = {changed(truth, "\"a77e57d2", "\"a77e57d3"),
+			      changed(truth, "\"a77e57d2", "\"A77E57D2"),
+			      changed(truth, "\"a77e57d2", "\"77e57d2"),
+			      changed(truth, "\"15\"", "\"16\""),
+			      changed(truth, "\"1\"", "\"01\""),
+			      changed(truth, last, none),
+			      changed(truth, "}", more)};
+	for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+		lie_as(r, &r->shown, "pcrs", lies[i], VERIFY_REPLY_MISMATCH, "attestation_document.pcrs");
+		free(lies[i]);
+	}
+	end(r);
+}
+
+static void one_certificate_more_or_less_or_otherwise_is_a_lie(void **s)
+{
+	struct reply *r = rest(CLAIMS("attestation") "}", NULL);
+	const char *truth = *slot(&r->shown, "cabundle");
+	(void)s;
+	char *const lies[] = {changed(truth, "[", "[\"AAAA\","), changed(truth, "[\"M", "[\"N"),
+			      changed(truth, "[\"", "[7,\"")};
+	for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+		lie_as(r, &r->shown, "cabundle", lies[i], VERIFY_REPLY_MISMATCH, "attestation_document.cabundle");
+		free(lies[i]);
+	}
+	end(r);
+}
+
+static void every_member_of_a_reply_that_repeats_a_signed_value_must_be_true(void **s)
+{
+	struct reply *r = rest(CLAIMS("attestation") ",\"model\":\"x\"}", "a nonce");
+	(void)s;
+	lie(r, "pcr2", "\"\"");
+	lie(r, "pcr2", "null");
+	lie(r, "pcr2", "2");
+	lie(r, "user_data", CLAIMS("attestation") ",\"model\":\"y\"}");
+	lie(r, "user_data", CLAIMS("attestation") "}");
+	lie(r, "user_data", CLAIMS("attestation") ",\"model\":\"x\",\"more\":1}");
+	lie(r, "user_data", "null");
+	lie(r, "user_data", "\"text\"");
+	lie(r, "user_data", "[]");
+	lie(r, "user_data", "true");
+	lie(r, "timestamp", "\"2026-01-30T12:00:01Z\"");
+	lie(r, "timestamp", "1769774400123");
+	lie(r, "timestamp", "null");
+	lie(r, "nonce_hex", "\"61206e6f6e6366\"");
+	lie(r, "nonce_hex", "\"61206E6F6E6365\"");
+	lie(r, "nonce_hex", "null");
+	lie(r, "nonce", "\"another\"");
+	lie(r, "session_key_hash", "\"" HASH_A "\"");
+	lie(r, "user_key_hash", "\"" HASH_A "\"");
+	lie(r, "custom_digest", "\"" HASH_A "\"");
+	lie(r, "custom_digest_method", "\"sha256\"");
+	lie(r, "custom_data", "{}");
+	lie(r, "custom_data_canonical", "\"{}\"");
+	lie(r, "metadata", "{}");
+	lie(r, "has_public_key", "true");
+	lie(r, "document_size", "1");
+	accepted(r, NULL, NULL);
+	end(r);
+	r = rest(CLAIMS("attestation") "}", NULL);
+	lie(r, "nonce_hex", "\"00\"");
+	lie(r, "nonce_hex", "\"\"");
+	end(r);
+}
+
+static void what_is_left_out_or_null_where_nothing_is_signed_is_no_lie(void **s)
+{
+	static const char *const none[] = {
+		"nonce",	 "custom_digest", "custom_digest_method",  "session_key_hash",
+		"user_key_hash", "custom_data",	  "custom_data_canonical", "metadata"};
+	struct reply *r = rest(CLAIMS("attestation") "}", NULL);
+	(void)s;
+	for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+		set(&r->top, none[i], "null");
+	accepted(r, NULL, NULL);
+	for (size_t i = 0; i < r->top.n; i++)
+		set(&r->top, r->top.names[i], NULL);
+	accepted(r, NULL, NULL);
+	end(r);
+}
+
+static void members_may_stand_in_another_order_and_notation(void **s)
+{
+	struct reply *r = rest(CLAIMS("attestation") ",\"model\":\"x\"}", NULL);
+	(void)s;
+	set(&r->top, "user_data",
+	    "{ \"model\" : \"\\u0078\", \"guardrail\":\"G\", \"agent\":\"A\",\n\"timestamp\":\"" STAMP
+	    "\",\"purpose\":\"attestation\"}");
+	accepted(r, NULL, NULL);
+	end(r);
+}
+
+static void a_key_exchange_says_whose_keys_it_is_about(void **s)
+{
+	struct reply *r = key_exchange();
+	(void)s;
+	lie(r, "session_id", "\"BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"");
+	lie(r, "session_key_hash", "\"" HASH_B "\"");
+	lie(r, "session_key_hash", "null");
+	lie(r, "user_key_hash", "\"" HASH_A "\"");
+	lie(r, "user_key_hash", "7");
+	lie(r, "custom_data", "{}");
+	set(&r->top, "session_id", NULL);
+	refused(r, VERIFY_PURPOSE_MISMATCH, "user_data.purpose");
+	end(r);
+}
+
+static void a_quote_must_be_the_document_itself(void **s)
+{
+	struct reply *r = info(), *other = info();
+	(void)s;
+	lie(r, "quote", *slot(&other->top, "quote"));
+	lie(r, "quote", "null");
+	lie(r, "quote", "\"\"");
+	set(&r->top, "quote", NULL);
+	refused(r, VERIFY_PURPOSE_MISMATCH, "user_data.purpose");
+	end(r);
+	end(other);
+}
+
+static void each_kind_of_reply_has_its_purpose(void **s)
+{
+	struct reply *r = rest(KEY_EXCHANGE, NULL);
+	(void)s;
+	refused(r, VERIFY_PURPOSE_MISMATCH, "user_data.purpose");
+	end(r);
+	r = rest(CLAIMS("attestation") "}", NULL);
+	set(&r->top, "session_id", "\"" ID "\"");
+	refused(r, VERIFY_PURPOSE_MISMATCH, "user_data.purpose");
+	set(&r->top, "session_id", NULL);
+	set(&r->top, "quote", *slot(&r->shown, "document"));
+	refused(r, VERIFY_PURPOSE_MISMATCH, "user_data.purpose");
+	end(r);
+	r = rest("\"text\"", NULL);
+	refused(r, VERIFY_CLAIMS_MALFORMED, "user_data");
+	end(r);
+}
+
+static void a_vsock_reply_repeats_the_texts_that_were_sent(void **s)
+{
+	struct reply *r = vsock("hello-from-enclave", "challenge-123", NULL);
+	(void)s;
+	lie(r, "user_data", "\"hello-from-elsewhere\"");
+	lie(r, "user_data", "null");
+	lie(r, "user_data", "{}");
+	lie(r, "nonce", "\"challenge-124\"");
+	lie(r, "nonce", "null");
+	lie(r, "has_public_key", "true");
+	lie(r, "has_public_key", "null");
+	lie(r, "document_size", "0");
+	lie(r, "document_size", "\"1\"");
+	end(r);
+	r = vsock(NULL, NULL, "key");
+	lie(r, "user_data", "\"x\"");
+	lie(r, "nonce", "\"x\"");
+	lie(r, "has_public_key", "false");
+	end(r);
+}
+
+static void a_reply_dressed_up_as_another_kind_cannot_say_more(void **s)
+{
+	static const char *const names[] = {"pcr2",	     "nonce_hex",   "session_key_hash",
+					    "custom_digest", "custom_data", "custom_data_canonical",
+					    "metadata"};
+	struct reply *all[] = {vsock("text", NULL, NULL), bare("text")};
+	(void)s;
+	for (size_t k = 0; k < 2; k++) {
+		for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+			lie(all[k], names[i], "\"lie\"");
+		lie_as(all[k], &all[k]->top, "timestamp", "\"" STAMP "\"", VERIFY_REPLY_MISMATCH, "timestamp");
+		lie_as(all[k], &all[k]->top, "session_id", "\"" ID "\"", VERIFY_CLAIMS_MALFORMED, "user_data");
+		lie_as(all[k], &all[k]->top, "quote", "\"\"", VERIFY_CLAIMS_MALFORMED, "user_data");
+		end(all[k]);
+	}
+}
+
+static void the_server_s_own_word_is_told_apart(void **s)
+{
+	struct reply *r = rest(CLAIMS("attestation") "}", NULL);
+	(void)s;
+	set(&r->top, "tee_verified", "true");
+	accepted(r, NULL, "tee_verified is only the server's word");
+	set(&r->top, "tee_verified", "\"true\"");
+	accepted(r, NULL, "is what is signed.");
+	end(r);
+}
+
+static void unknown_members_are_named_if_they_can_be_shown(void **s)
+{
+	struct reply *r = rest(CLAIMS("attestation") "}", NULL);
+	(void)s;
+	set(&r->top, "balance", "1000");
+	accepted(r, "1 member of the reply is not known here, and nothing signed was found to vouch for it: balance.",
+		 NULL);
+	set(&r->top, "\x1b[2J", "1");
+	set(&r->top, "", "1");
+	set(&r->top, "c", "1");
+	set(&r->top, "d", "1");
+	set(&r->top, "0123456789012345678901234567890123456789", "1");
+	set(&r->top, "e", "1");
+	accepted(r,
+		 "7 members of the reply are not known here, and nothing signed was found to vouch for them: ", NULL);
+	struct verify_verdict *d = judge(r);
+	assert_null(strchr(d->warnings[d->n_warnings - 1], '\x1b'));
+	verify_verdict_free(d);
+	end(r);
+	r = rest(CLAIMS("attestation") "}", NULL);
+	set(&r->shown, "memory", "\"encrypted\"");
+	accepted(r, ": memory.", NULL);
+	set(&r->shown, "01234567890123456789012345678901234567890", "1");
+	set(&r->shown, "memory", NULL);
+	accepted(r, "vouch for it.", NULL);
+	end(r);
+}
+
+/* ---- what only a digest is signed of ---- */
+
+static void canonical_of(const char *json, struct buf *text, char hex[65])
+{
+	struct json *j = NULL;
+	struct crypto *c = NULL;
+	struct why w = {.text = ""};
+	uint8_t digest[SHA256_SIZE];
+	assert_int_equal(crypto_new(&c, &w), ERR_OK);
+	assert_int_equal(json_parse(&j, bytes_str(json), &w), ERR_OK);
+	assert_int_equal(json_canon_all(json_root(j), text, &w), ERR_OK);
+	assert_int_equal(crypto_sha256(c, buf_bytes(text), digest, &w), ERR_OK);
+	hex_encode(bytes_of(digest, sizeof digest), hex);
+	hex[64] = '\0';
+	json_free(j);
+	crypto_free(c);
+}
+
+static struct reply *with_custom(const char *json)
+{
+	struct buf text = BUF_INIT(TEXT_MAX), quoted = BUF_INIT(TEXT_MAX);
+	char claims[512], hex[65];
+	canonical_of(json, &text, hex);
+	(void)snprintf(claims, sizeof claims, "%s,\"custom_digest\":\"%s\",\"custom_digest_method\":\"sha256\"}",
+		       CLAIMS("attestation"), hex);
+	struct reply *r = rest(claims, NULL);
+	set_text(&r->top, "custom_digest", bytes_str(hex));
+	set(&r->top, "custom_digest_method", "\"sha256\"");
+	set(&r->top, "custom_data", json);
+	json_put_string(&quoted, buf_bytes(&text));
+	set(&r->top, "custom_data_canonical", buf_cstr(&quoted));
+	buf_free(&text);
+	buf_free(&quoted);
+	return r;
+}
+
+static void custom_data_must_have_the_signed_digest(void **s)
+{
+	struct reply *r = with_custom("{\"b\":[1.0,\"\\u00fc\",null],\"a\":{}}");
+	(void)s;
+	accepted(r, NULL, NULL);
+	lie_as(r, &r->top, "custom_data", "{\"b\":[1,\"\\u00fc\",null],\"a\":{}}", VERIFY_CUSTOM_DATA_MISMATCH,
+	       "custom_data");
+	lie_as(r, &r->top, "custom_data", "null", VERIFY_CUSTOM_DATA_MISMATCH, "custom_data");
+	lie_as(r, &r->top, "custom_data_canonical", "\"{}\"", VERIFY_CUSTOM_DATA_MISMATCH, "custom_data_canonical");
+	lie_as(r, &r->top, "custom_data_canonical", "\"\"", VERIFY_CUSTOM_DATA_MISMATCH, "custom_data_canonical");
+	lie_as(r, &r->top, "custom_data_canonical", "null", VERIFY_CUSTOM_DATA_MISMATCH, "custom_data_canonical");
+	lie_as(r, &r->top, "custom_data_canonical", "{}", VERIFY_CUSTOM_DATA_MISMATCH, "custom_data_canonical");
+	char *longer = changed(*slot(&r->top, "custom_data_canonical"), "null]}", "null]} ");
+	lie_as(r, &r->top, "custom_data_canonical", longer, VERIFY_CUSTOM_DATA_MISMATCH, "custom_data_canonical");
+	free(longer);
+	lie(r, "custom_digest", "\"" HASH_A "\"");
+	lie(r, "custom_digest_method", "\"sha512\"");
+	set(&r->top, "custom_data", " { \"a\" : {}, \"b\" : [1e0, \"\xc3\xbc\", null] } ");
+	accepted(r, NULL, NULL);
+	end(r);
+}
+
+static void the_canonical_text_alone_is_enough(void **s)
+{
+	struct reply *r = with_custom("[1,2]");
+	(void)s;
+	set(&r->top, "custom_data", NULL);
+	accepted(r, NULL, NULL);
+	lie_as(r, &r->top, "custom_data_canonical", "\"[1,2]\"", VERIFY_CUSTOM_DATA_MISMATCH, "custom_data_canonical");
+	lie_as(r, &r->top, "custom_data_canonical", "[1,2]", VERIFY_CUSTOM_DATA_MISMATCH, "custom_data_canonical");
+	set(&r->top, "custom_data_canonical", NULL);
+	accepted(r, "digest of custom data that the reply does not hold", NULL);
+	end(r);
+}
+
+static void custom_data_beside_a_bare_document_is_compared_too(void **s)
+{
+	struct reply *r = with_custom("[1,2]");
+	(void)s;
+	set(&r->top, "custom_data_canonical", NULL);
+	set(&r->top, "attestation_document", *slot(&r->shown, "document"));
+	accepted(r, NULL, NULL);
+	lie_as(r, &r->top, "custom_data", "[1,3]", VERIFY_CUSTOM_DATA_MISMATCH, "custom_data");
+	end(r);
+}
+
+static void custom_data_of_megabytes_is_streamed(void **s)
+{
+	struct buf b = BUF_INIT(TEXT_MAX);
+	(void)s;
+	buf_put_u8(&b, '[');
+	for (int i = 0; i < 300000; i++)
+		buf_printf(&b, "%d,\"\\u00e4\",", i);
+	buf_put_str(&b, "{}]");
+	struct reply *r = with_custom(buf_cstr(&b));
+	assert_true(b.n > 4 << 20);
+	accepted(r, NULL, NULL);
+	char *other = changed(buf_cstr(&b), "299999", "299998");
+	lie_as(r, &r->top, "custom_data", other, VERIFY_CUSTOM_DATA_MISMATCH, "custom_data");
+	free(other);
+	other = changed(*slot(&r->top, "custom_data_canonical"), "299999", "299998");
+	lie_as(r, &r->top, "custom_data_canonical", other, VERIFY_CUSTOM_DATA_MISMATCH, "custom_data_canonical");
+	free(other);
+	end(r);
+	buf_free(&b);
+}
+
+static void metadata_must_have_the_signed_digest(void **s)
+{
+	struct buf text = BUF_INIT(4096);
+	char claims[512], hex[65];
+	(void)s;
+	canonical_of("{\"owner\":\"me\",\"tags\":[1,2]}", &text, hex);
+	(void)snprintf(claims, sizeof claims, "%s,\"metadata_digest\":\"%s\"}", CLAIMS("attestation"), hex);
+	struct reply *r = rest(claims, NULL);
+	accepted(r, "digest of agent metadata that the reply does not hold", NULL);
+	set(&r->top, "metadata", "{\"tags\":[1,2],\"owner\":\"me\"}");
+	accepted(r, NULL, NULL);
+	lie_as(r, &r->top, "metadata", "{\"tags\":[1,2],\"owner\":\"you\"}", VERIFY_METADATA_MISMATCH, "metadata");
+	lie_as(r, &r->top, "metadata", "null", VERIFY_METADATA_MISMATCH, "metadata");
+	end(r);
+	buf_free(&text);
+}
+
+static void an_earlier_failure_is_the_one_that_is_named(void **s)
+{
+	struct reply *r = rest(CLAIMS("attestation") "}", NULL);
+	(void)s;
+	set(&r->top, "pcr2", "\"\"");
+	(void)snprintf(r->f.policy.purpose, sizeof r->f.policy.purpose, "info");
+	struct verify_verdict *d = judge(r);
+	assert_int_equal(d->code, VERIFY_PURPOSE_MISMATCH);
+	assert_int_equal(d->results[CHECK_REPLY], CHECK_FAIL);
+	verify_verdict_free(d);
+	end(r);
+}
+
+static void without_a_signature_nothing_is_compared(void **s)
+{
+	struct reply *r = rest(CLAIMS("attestation") "}", NULL);
+	(void)s;
+	r->f.policy.own_root = false;
+	struct verify_verdict *d = judge(r);
+	assert_false(d->good);
+	assert_int_equal(d->code, VERIFY_CHAIN_UNTRUSTED);
+	assert_int_equal(d->results[CHECK_REPLY], CHECK_NOT_REACHED);
+	verify_verdict_free(d);
+	end(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(replies_that_say_what_is_signed_are_accepted),
+		cmocka_unit_test(every_member_that_shows_the_document_must_be_true),
+		cmocka_unit_test(one_pcr_more_or_less_or_otherwise_is_a_lie),
+		cmocka_unit_test(one_certificate_more_or_less_or_otherwise_is_a_lie),
+		cmocka_unit_test(every_member_of_a_reply_that_repeats_a_signed_value_must_be_true),
+		cmocka_unit_test(what_is_left_out_or_null_where_nothing_is_signed_is_no_lie),
+		cmocka_unit_test(members_may_stand_in_another_order_and_notation),
+		cmocka_unit_test(a_key_exchange_says_whose_keys_it_is_about),
+		cmocka_unit_test(a_quote_must_be_the_document_itself),
+		cmocka_unit_test(each_kind_of_reply_has_its_purpose),
+		cmocka_unit_test(a_vsock_reply_repeats_the_texts_that_were_sent),
+		cmocka_unit_test(a_reply_dressed_up_as_another_kind_cannot_say_more),
+		cmocka_unit_test(the_server_s_own_word_is_told_apart),
+		cmocka_unit_test(unknown_members_are_named_if_they_can_be_shown),
+		cmocka_unit_test(custom_data_must_have_the_signed_digest),
+		cmocka_unit_test(the_canonical_text_alone_is_enough),
+		cmocka_unit_test(custom_data_beside_a_bare_document_is_compared_too),
+		cmocka_unit_test(custom_data_of_megabytes_is_streamed),
+		cmocka_unit_test(metadata_must_have_the_signed_digest),
+		cmocka_unit_test(an_earlier_failure_is_the_one_that_is_named),
+		cmocka_unit_test(without_a_signature_nothing_is_compared),
+	};
+	json_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
