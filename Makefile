@@ -65,8 +65,9 @@ MAIN := $B/obj/main.o
 UNIT := $(patsubst tests/unit/%.c,$B/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 UNITTOOLS := $(patsubst tests/unit/%.c,$B/unit/%,$(sort $(wildcard tests/unit/*_tool.c)))
 FUZZ := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+BENCH := $(patsubst tests/bench/%.c,$B/bench/%,$(sort $(wildcard tests/bench/bench_*.c)))
 FORMATTED := $(wildcard src/*.c src/*/*.c src/*/*.h include/*.h include/base/*.h tests/unit/*.[ch] tests/fuzz/*.[ch] \
-	tests/e2e/*.[ch])
+	tests/e2e/*.[ch] tests/bench/*.[ch])
 
 # Other flags than last time: everything is built anew. Other files than last time: the library is.
 $(shell mkdir -p $B)
@@ -131,7 +132,16 @@ $B/fuzz/%: $B/fuzz/%.o $B/libattestd.a
 	$(call say,LINK,$@)
 	$Q$(CC) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-.SECONDARY: $(UNIT:=.o) $(UNITTOOLS:=.o) $(FUZZ:=.o)
+$B/bench/%.o: tests/bench/%.c $B/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$Q$(CC) $(CPPFLAGS_ALL) -Isrc $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$B/bench/%: $B/bench/%.o $B/libattestd.a
+	$(call say,LINK,$@)
+	$Q$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+.SECONDARY: $(BENCH:=.o) $(UNIT:=.o) $(UNITTOOLS:=.o) $(FUZZ:=.o)
 
 # With another DEPS nothing was looked at, so nothing is noted down.
 build/deps.%: scripts/deps
@@ -143,7 +153,7 @@ build/deps.%: scripts/deps
 
 # These hand over to other makes, several of them in one folder, or install packages: so they run one after the other,
 # also under -j. The makes that they start compile in parallel. (`make -j all check` compiles `all` file by file.)
-ifneq ($(filter run check lint asan tsan valgrind clang fuzz fuzz-smoke cover format install clean,$(MAKECMDGOALS)),)
+ifneq ($(filter run check bench lint asan tsan valgrind clang fuzz fuzz-smoke cover format install clean,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
@@ -201,6 +211,13 @@ valgrind: build/deps.valgrind ## unit tests and the smoke tests under valgrind
 clang: build/deps.clang ## build with clang in build-clang and run the unit tests
 	+$(MAKE) --no-print-directory CC=clang B=build-clang all unit
 
+.PHONY: bench
+bench: build/deps.build ## measure: documents verified a second, beside raw P-384 verifications
+	+@$(MAKE) --no-print-directory bench-all
+.PHONY: bench-all
+bench-all: $(BENCH)
+	@set -e; for b in $(BENCH); do $$b; done
+
 .PHONY: fuzz fuzz-smoke fuzz-all
 fuzz: build/deps.clang ## run each fuzz target for FUZZ_SECONDS (60)
 	+$(MAKE) --no-print-directory V=fuzz CC=clang FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz-all
@@ -251,4 +268,4 @@ install-files:
 clean: ## remove all build folders
 	rm -rf build build-*
 
--include $(OBJ:.o=.d) $(MAIN:.o=.d) $(UNIT:=.d) $(UNITTOOLS:=.d) $(FUZZ:=.d)
+-include $(OBJ:.o=.d) $(MAIN:.o=.d) $(BENCH:=.d) $(UNIT:=.d) $(UNITTOOLS:=.d) $(FUZZ:=.d)

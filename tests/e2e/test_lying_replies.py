@@ -1,0 +1,284 @@
+"""Lies that other verifiers have believed, told by claims and by replies: what is signed is sound, and yet not what it
+is shown as. Those of documents are in test_lies.py."""
+
+import base64
+import concurrent.futures
+import copy
+import json
+
+import pytest
+from helpers import forge
+from helpers.forge import ABSENT, AT, Forger
+from helpers.vectors import VECTORS, vectors
+from helpers.verifier import accepted, refused, say
+
+
+@pytest.fixture(scope="module")
+def forger():
+    return Forger()
+
+
+def refused_reply(reply, policy, code, field=None):
+    verdict = refused(json.dumps(reply).encode(), policy, code, "reply")
+    if field is not None:
+        assert verdict["field"] == field, verdict
+    return verdict
+
+
+# ---- what do the claims say? ----
+
+
+def test_a_key_exchange_where_an_attestation_is_wanted(forger):
+    document = base64.b64decode(forger.key_exchange()["attestation_document"]["document"])
+    accepted(document, forger.policy(purpose="key-exchange"))
+    refused(document, forger.policy(purpose="attestation"), "purpose_mismatch")
+    # Shown as the reply of POST /attestation, it is one of another purpose, whatever the policy says.
+    reply = forger.key_exchange()
+    for name in ("session_id", "encrypted_session_key", "session_key_hash", "user_key_hash", "expires_in_minutes"):
+        del reply[name]
+    refused_reply(reply, forger.policy(), "purpose_mismatch")
+
+
+def test_an_attestation_where_a_key_exchange_is_wanted(forger):
+    refused(forger.document(user_data=forger.claims()), forger.policy(purpose="key-exchange"), "purpose_mismatch")
+    reply = {**forger.attested(), **{k: v for k, v in forger.key_exchange().items() if k.startswith("session")}}
+    refused_reply(reply, forger.policy(), "purpose_mismatch")
+
+
+@pytest.mark.parametrize("name, value", [("session_key_hash", "ab" * 32), ("session_id", "s" * 43),
+                                         ("tls_spki_hash", "ab" * 32), ("peer_key_hash", "ab" * 32)])
+def test_metadata_that_adds_a_claim_of_another_purpose(forger, name, value):
+    document = forger.document(user_data=forger.claims(**{name: value}))
+    refused(document, forger.policy(purpose="attestation"), "claims_forbidden")
+    refused_reply(forger.reply(forger.claims(**{name: value})), forger.policy(), "claims_forbidden")
+
+
+def claims_in_other_writings(forger):
+    text = forger.claims()
+    return {
+        "with a BOM": b"\xef\xbb\xbf" + text,
+        "in UTF-16": text.decode().encode("utf-16"),
+        "in UTF-16 without a BOM": text.decode().encode("utf-16-le"),
+        "in UTF-32": text.decode().encode("utf-32-le"),
+        "with a duplicate": text[:-1] + b',"purpose":"key-exchange"}',
+        "with an escaped duplicate": text[:-1] + b',"purpos\\u0065":"key-exchange"}',
+        "with a duplicate deep inside": text[:-1] + b',"m":{"a":{"b":1,"b":2}}}',
+        "with invalid UTF-8": text[:-1] + b',"m":"\xff"}',
+        "with an overlong form": text[:-1] + b',"m":"\xc0\xaf"}',
+        "with half a surrogate pair": text[:-1] + b',"m":"\\ud800"}',
+        "with something behind": text + b"{}",
+        "with a NUL behind": text + b"\0",
+        "cut": text[:-1],
+        "in a list": b"[" + text + b"]",
+        "with another first member": b'{"m":1,' + text[1:],
+        "without a purpose": b"{" + text[text.index(b'"timestamp"'):],
+        "with NaN": text[:-1] + b',"m":NaN}',
+    }
+
+
+WRITINGS = sorted(claims_in_other_writings(Forger()))
+
+
+@pytest.mark.parametrize("writing", WRITINGS)
+def test_claims_that_could_be_read_in_two_ways(forger, writing):
+    document = forger.document(user_data=claims_in_other_writings(forger)[writing])
+    refused(document, forger.policy(purpose="attestation"), "claims_malformed")
+    # Where no claims are wanted, it is user data like any other, and none of it is taken for claims.
+    verdict = accepted(document, forger.policy())
+    assert verdict["claims"] is None and verdict["purpose"] is None
+
+
+def test_a_claim_that_is_missing_or_malformed(forger):
+    policy = forger.policy(purpose="key-exchange")
+    good = {"session_id": "s" * 43, "session_key_hash": "ab" * 32, "user_key_hash": "cd" * 32, "key_exchange_version": "1.1"}
+    accepted(forger.document(user_data=forger.claims("key-exchange", **good)), policy)
+    for name in good:
+        less = {k: v for k, v in good.items() if k != name}
+        refused(forger.document(user_data=forger.claims("key-exchange", **less)), policy, "claims_malformed")
+        for value in ("", None, 1, [good[name]], good[name] + "0", good[name].upper() + " "):
+            wrong = forger.claims("key-exchange", **{**good, name: value})
+            refused(forger.document(user_data=wrong), policy, "claims_malformed")
+    refused(forger.document(user_data=None), policy, "claims_malformed")
+
+
+# ---- what does the reply say beside what is signed? ----
+
+
+def flip(text):
+    return text[:-1] + ("0" if text[-1] != "0" else "1")
+
+
+def other_b64(text):
+    return base64.b64encode(b"\x7b" + base64.b64decode(text)[1:-1] + b"!").decode()
+
+
+MIRRORS = {
+    "pcr2": ("pcr2", lambda r: r.update(pcr2=flip(r["pcr2"]))),
+    "pcr2 of zeros": ("pcr2", lambda r: r.update(pcr2="00" * 48)),
+    "user_data": ("user_data", lambda r: r["user_data"].update(agent="Somebody else")),
+    "user_data with more": ("user_data", lambda r: r["user_data"].update(more="more")),
+    "user_data with less": ("user_data", lambda r: r["user_data"].pop("agent")),
+    "nonce_hex": ("nonce_hex", lambda r: r.update(nonce_hex=flip(r["nonce_hex"]))),
+    "nonce_hex null": ("nonce_hex", lambda r: r.update(nonce_hex=None)),
+    "a PCR": ("attestation_document.pcrs", lambda r: r["attestation_document"]["pcrs"].update({"0": "5a" * 48})),
+    "a PCR more": ("attestation_document.pcrs", lambda r: r["attestation_document"]["pcrs"].update({"16": "5a" * 48})),
+    "a PCR less": ("attestation_document.pcrs", lambda r: r["attestation_document"]["pcrs"].pop("4")),
+    "module_id": ("attestation_document.module_id", lambda r: r["attestation_document"].update(module_id="i-1-enc1")),
+    "timestamp": ("attestation_document.timestamp", lambda r: r["attestation_document"].update(timestamp=AT * 1000 + 1)),
+    "digest": ("attestation_document.digest", lambda r: r["attestation_document"].update(digest="SHA256")),
+    "certificate": ("attestation_document.certificate",
+                    lambda r: r["attestation_document"].update(certificate=r["attestation_document"]["cabundle"][0])),
+    "cabundle": ("attestation_document.cabundle", lambda r: r["attestation_document"]["cabundle"].pop()),
+    "public_key": ("attestation_document.public_key", lambda r: r["attestation_document"].update(public_key="AAAA")),
+    "the document's user_data": ("attestation_document.user_data", lambda r: r["attestation_document"].update(
+        user_data=other_b64(r["attestation_document"]["user_data"]))),
+    "the document's nonce": ("attestation_document.nonce", lambda r: r["attestation_document"].update(nonce=None)),
+}
+
+
+@pytest.mark.parametrize("what", MIRRORS)
+def test_a_reply_that_says_other_than_what_is_signed(forger, what):
+    field, lie = MIRRORS[what]
+    for make in (forger.attested, lambda: forger.attested(custom=[1, "two", None])):
+        reply = copy.deepcopy(make())
+        lie(reply)
+        verdict = refused_reply(reply, forger.policy(), "reply_mismatch")
+        assert verdict["field"].startswith(field), verdict
+        # What the verdict tells is what was signed.
+        assert verdict["pcrs"]["2"] == forge.pcr(2).hex() and verdict["module_id"] == "i-0-enc0"
+
+
+def test_a_quote_that_is_another_document(forger):
+    reply = forger.info()
+    refused_reply({**reply, "quote": forger.attested()["attestation_document"]["document"]}, forger.policy(),
+                  "reply_mismatch", "quote")
+    # Without its quote it would pass for the reply of another route.
+    del reply["quote"]
+    refused_reply(reply, forger.policy(), "purpose_mismatch")
+    refused_reply({**forger.attested(), "quote": None}, forger.policy(), "purpose_mismatch")
+
+
+@pytest.mark.parametrize(
+    "member, value",
+    [("nonce", "another-nonce-of-some-length"), ("nonce", None), ("user_data", "what nobody said"), ("user_data", None),
+     ("has_public_key", True), ("document_size", 4), ("session_key_hash", "ab" * 32)],
+)
+def test_a_vsock_reply_that_says_other_than_what_is_signed(forger, member, value):
+    refused_reply({**forger.vsock(), member: value}, forger.policy(), "reply_mismatch", member)
+
+
+def test_a_vsock_reply_whose_nonce_is_the_signed_one_without_its_invalid_utf8(forger):
+    reply = forger.vsock(user_data="u")
+    document = forger.document(user_data=b"u", nonce=b"a-nonce\xff-of-some-length")
+    reply.update(attestation_document=base64.b64encode(document).decode(), document_size=len(document))
+    refused_reply(reply, forger.policy(), "reply_mismatch", "nonce")
+
+
+def test_custom_data_that_is_not_what_was_digested(forger):
+    custom = {"to": "alice", "amount": 1}
+
+    def lie(**members):
+        return {**forger.attested(custom=custom), **members}
+
+    canonical = json.dumps({"amount": 2, "to": "alice"})
+    refused_reply(lie(custom_data={"to": "alice", "amount": 2}), forger.policy(), "custom_data_mismatch")
+    refused_reply(lie(custom_data={"to": "alice", "amount": 1.0}), forger.policy(), "custom_data_mismatch")
+    refused_reply(lie(custom_data_canonical=canonical), forger.policy(), "custom_data_mismatch")
+    both = lie(custom_data={"to": "alice", "amount": 2}, custom_data_canonical=canonical)
+    refused_reply(both, forger.policy(), "custom_data_mismatch")
+    digest = forge.hashlib.sha256(canonical.encode()).hexdigest()
+    refused_reply({**both, "custom_digest": digest}, forger.policy(), "reply_mismatch", "custom_digest")
+    refused_reply(lie(custom_digest=digest), forger.policy(), "reply_mismatch", "custom_digest")
+    refused_reply(lie(custom_digest_method="sha512"), forger.policy(), "reply_mismatch", "custom_digest_method")
+    # Custom data that nothing signs at all.
+    beside = {"custom_data": custom, "custom_data_canonical": json.dumps(custom), "custom_digest": digest}
+    answer = say(json.dumps({**forger.attested(), **beside}).encode(), forger.policy(), "reply")
+    assert answer.code in ("reply_mismatch", "custom_data_mismatch"), answer
+
+
+@pytest.mark.parametrize("member", ["session_id", "session_key_hash", "user_key_hash"])
+def test_a_key_exchange_that_names_another_key(forger, member):
+    reply = forger.key_exchange()
+    reply[member] = flip(reply[member])
+    refused_reply(reply, forger.policy(), "reply_mismatch", member)
+
+
+def test_metadata_that_is_not_what_was_digested(forger):
+    metadata = {"model": "m", "notes": "x" * 600}
+    digest = forge.hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
+    reply = forger.reply(forger.claims(metadata_digest=digest), beside={"metadata": metadata})
+    accepted(json.dumps(reply).encode(), forger.policy(), "reply")
+    refused_reply({**reply, "metadata": {**metadata, "model": "n"}}, forger.policy(), "metadata_mismatch")
+    answer = say(json.dumps({**forger.attested(), "metadata": metadata}).encode(), forger.policy(), "reply")
+    assert answer.code in ("reply_mismatch", "metadata_mismatch"), answer
+
+
+def test_a_reply_without_a_document(forger):
+    reply = forger.attested()
+    for document in (None, ""):
+        reply["attestation_document"]["document"] = document
+        refused_reply(reply, forger.policy(), "no_document")
+    del reply["attestation_document"]["document"]
+    refused_reply(reply, forger.policy(), "no_document")
+    del reply["attestation_document"]
+    assert not say(json.dumps(reply).encode(), forger.policy(), "reply").verified
+
+
+def test_a_reply_with_two_documents(forger):
+    good, bad = forger.attested(), Forger().attested()
+    text = json.dumps(good)[:-1] + ',"attestation_document":' + json.dumps(bad["attestation_document"]) + "}"
+    refused(text.encode(), forger.policy(), "reply_malformed", "reply")
+    refused(text.encode(), forger.policy(), "reply_malformed", "auto")
+
+
+# ---- many at a time ----
+
+
+def jobs_for_the_route(forger):
+    """[(body, code)] of good and bad documents."""
+    policy = forger.policy()
+    documents = [
+        (forger.document(nonce=b"n" * 20), "verified"),
+        (forger.document(key=forge.p384()), "signature_invalid"),
+        (Forger().document(), "chain_untrusted"),
+        (forger.document(pcrs=forger.pcrs(pcr0=bytes(48))), "debug_mode"),
+        (forger.document(pcrs=ABSENT), "payload_malformed"),
+        (forger.document(certificate=forger.make_leaf(forge.p256())), "certificate_unsupported"),
+        (forger.document(timestamp=(AT - 301) * 1000, certificate=forger.make_leaf(forger.key, since=AT - 900)),
+         "document_too_old"),
+    ]
+    jobs = [({"document": base64.b64encode(d).decode(), "policy": policy}, code) for d, code in documents]
+    reply = forger.attested(custom={"a": 1})
+    jobs += [({"reply": reply, "policy": policy}, "verified"),
+             ({"reply": {**reply, "pcr2": "00" * 48}, "policy": policy}, "reply_mismatch")]
+    if VECTORS is not None:
+        allowed = {"at": "document", "allow_debug": True}
+        jobs += [({"document": v.document.hex(), "policy": allowed}, "verified") for v in vectors("genuine")[::6]]
+        jobs += [({"document": v.document.hex(), "policy": allowed}, None) for v in vectors("invalid")]
+    return jobs
+
+
+@pytest.mark.route("POST /verify")
+def test_each_of_many_requests_gets_its_own_verdict(forger, server):
+    jobs = jobs_for_the_route(forger)
+    threads, rounds = 16, 3
+
+    def ask(first):
+        connection = server.http()
+        wrong = []
+        try:
+            for i in range(rounds * len(jobs)):
+                body, code = jobs[(first + i) % len(jobs)]
+                reply = server.post("/verify", body, connection=connection)
+                verdict = reply.json()
+                good = reply.status == 200 and verdict["verified"] is (code == "verified")
+                if not good or (code is not None and verdict["code"] != code):
+                    wrong.append((code, reply))
+        finally:
+            connection.close()
+        return wrong
+
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        wrong = [fault for faults in pool.map(ask, range(threads)) for fault in faults]
+    assert wrong == []
+    assert server.get("/health").status == 200
