@@ -52,7 +52,8 @@ ifneq ($(wildcard ../shared/attestation-vectors/genuine),)
 export ATTESTATION_VECTORS ?= $(abspath ../shared/attestation-vectors)
 endif
 
-LIBS := -lmicrohttpd -ljansson -lcrypto -lcbor -lsqlite3 -lpthread
+# The parser of the HTTP client goes into the binary, so that nothing is added to what the binary loads.
+LIBS := -lmicrohttpd -ljansson -lcrypto -lcbor -lsqlite3 -l:libhttp_parser.a -lpthread
 CPPFLAGS_ALL := -D_GNU_SOURCE -DATTESTD_VERSION='"$(VERSION)"' -Iinclude $(CPPFLAGS)
 CFLAGS_ALL := -std=c11 $(WARN) $(HARDEN) $(OPT_$(V)) $(CFLAGS)
 LDFLAGS_ALL := $(LINKHARD) $(filter -fsanitize=% --coverage,$(OPT_$(V))) $(LDFLAGS)
@@ -123,6 +124,12 @@ $B/e2e/%.so: tests/e2e/%.c $(wildcard tests/e2e/*.h) $B/flags
 	$(call say,LINK,$@)
 	$Q$(CC) -D_GNU_SOURCE -std=c11 $(WARN) -O2 -g -fPIC -shared -o $@ $<
 
+# The program without the one check that every relay fails by: a test shows that the attack is real, and so that it bites.
+$B/e2e/attestd-gullible: src/session/user_key_check.c $(MAIN) $B/libattestd.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$Q$(CC) $(CPPFLAGS_ALL) -DATTESTD_TEST_SKIP_USER_KEY_CHECK $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
 $B/fuzz/%.o: tests/fuzz/%.c $B/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
@@ -153,7 +160,7 @@ build/deps.%: scripts/deps
 
 # These hand over to other makes, several of them in one folder, or install packages: so they run one after the other,
 # also under -j. The makes that they start compile in parallel. (`make -j all check` compiles `all` file by file.)
-ifneq ($(filter run check bench lint asan tsan valgrind clang fuzz fuzz-smoke cover format install clean,$(MAKECMDGOALS)),)
+ifneq ($(filter run demo check bench lint asan tsan valgrind clang fuzz fuzz-smoke cover format install clean,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
@@ -162,6 +169,11 @@ endif
 run: build/deps.run ## install what is missing, build, serve on 127.0.0.1:8765
 	@+$(MAKE) --no-print-directory all
 	@exec scripts/run $B/attestd
+
+.PHONY: demo
+demo: build/deps.check ## show a private conversation through a relay that attacks it in every way it can
+	@+$(MAKE) --no-print-directory all
+	@ATTESTD_BUILD=$B ATTESTD_RUNNER="$(RUNNER)" $(ENV_$(V)) $(PYTHON) tests/demo/demo.py
 
 .PHONY: check
 check: build/deps.check ## install what is missing, build, run all tests
@@ -174,12 +186,12 @@ unit: $(UNIT) $(UNITTOOLS) ## run the unit tests (cmocka)
 
 # make e2e E2E=tests/e2e/test_run.py PYTEST="-k paste -x"
 .PHONY: e2e
-e2e: $B/attestd $(UNITTOOLS) $B/e2e/nsm_shim.so ## run the end-to-end tests (pytest)
+e2e: $B/attestd $(UNITTOOLS) $B/e2e/nsm_shim.so $B/e2e/attestd-gullible ## run the end-to-end tests (pytest)
 	ATTESTD_BUILD=$B ATTESTD_RUNNER="$(RUNNER)" $(ENV_$(V)) $(PYTHON) -m pytest -q -rs $(E2E) $(PYTEST)
 
 .PHONY: lint
 lint: build/deps.lint ## check layers, banned calls, routes, codes, style
-	+@$(MAKE) --no-print-directory -s $B/libattestd.a $(MAIN)
+	+@$(MAKE) --no-print-directory -s all
 	$(call say,LINT,tests/lint)
 	$Q$(PYTHON) tests/lint/run.py --objects $B/obj
 	$(call say,LINT,clang-format)
@@ -187,6 +199,8 @@ lint: build/deps.lint ## check layers, banned calls, routes, codes, style
 	$(call say,LINT,cppcheck)
 	$Qcppcheck -q --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 --suppress=missingInclude \
 		--suppress=comparePointers:src/api/openapi.c -j2 -D_GNU_SOURCE -DATTESTD_VERSION='""' -Iinclude src
+	$(call say,LINT,mandoc)
+	$Q$B/attestd man | mandoc -Tlint -Wstyle
 	$(call say,LINT,shellcheck)
 	$Qshellcheck scripts/* .ci/run tests/unit/run
 
@@ -247,11 +261,19 @@ cover: build/deps.cover ## line coverage of all tests, with the uncovered lines 
 format: build/deps.lint ## format all C files
 	$Qclang-format -i $(FORMATTED)
 
-.PHONY: install install-files
-install: build/deps.build ## install below DESTDIR, PREFIX and SYSCONFDIR: binary, units, example configuration
+.PHONY: install install-files install-man
+install: build/deps.build ## install below DESTDIR, PREFIX and SYSCONFDIR: binary, man page, units, example configuration
 	+@$(MAKE) --no-print-directory all
-	+@$(MAKE) --no-print-directory install-files
+	+@$(MAKE) --no-print-directory install-files install-man
 	install -D -m 755 $B/attestd $(DESTDIR)$(PREFIX)/bin/attestd
+
+# The program prints its own man page, which takes a machine that can run it.
+install-man:
+	@if $B/attestd --version >/dev/null 2>&1; then \
+		$B/attestd man >$B/attestd.1 && install -v -D -m 644 $B/attestd.1 $(DESTDIR)$(PREFIX)/share/man/man1/attestd.1; \
+	else \
+		echo "$B/attestd does not run on this machine: the man page is left out (attestd man prints it)"; \
+	fi
 
 # What needs no building. The units name where the binary and its configuration were installed.
 install-files:
