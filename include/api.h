@@ -15,9 +15,6 @@ struct api_bucket {
 	int64_t rate, burst, milli_tokens, at_ms;
 };
 
-/* Is this a debug enclave, whose PCR0 to PCR2 are zero? Not known with the dummy. */
-enum api_debug { DEBUG_UNKNOWN, DEBUG_OFF, DEBUG_ON };
-
 struct app {
 	const struct config *config;
 	const struct clock *clock;
@@ -29,7 +26,6 @@ struct app {
 	struct attest *attest;
 	struct sessions *sessions;
 	struct http_server *http;
-	enum api_debug debug_mode;
 	int64_t started_mono_ms;
 	struct api_bucket nsm_bucket[HTTP_REACHES];
 	uint64_t nsm_calls, nsm_refused;

@@ -20,7 +20,7 @@ enum attest_purpose { ATTEST_ATTESTATION, ATTEST_KEY_EXCHANGE, ATTEST_INFO, ATTE
 const char *attest_purpose_name(enum attest_purpose p); /* "key-exchange" */
 bool attest_purpose_parse(struct bytes name, enum attest_purpose *out);
 
-/* ---- nonces (DESIGN 4) ---- */
+/* ---- nonces (docs/VERIFYING.md, The policy) ---- */
 enum attest_encoding { ATTEST_AUTO, ATTEST_HEX, ATTEST_BASE64, ATTEST_TEXT };
 const char *attest_encoding_name(enum attest_encoding e); /* "hex", "base64", "text"; "auto" */
 bool attest_encoding_parse(struct bytes name, enum attest_encoding *out);
@@ -84,12 +84,15 @@ void attest_doc_json(const struct attest_doc *d, struct buf *out);
 struct bytes attest_doc_pcr(const struct attest_doc *d, unsigned index); /* empty if the document has none */
 /* The sentence that a reply whose document is not verified carries as `_warning`, or NULL. */
 const char *attest_doc_warning(const struct attest_doc *d);
-/* True only for a document that our own verifier accepts under the root and that is not a debug enclave's. The whole
- * check is made anew when the leaf certificate differs from the last verified one; else its validity at the document's
- * time and the debug PCRs are looked at. */
+/* True only for a document that our own verifier accepts under the root, as a whole and at its own time, and that is
+ * not a debug enclave's. */
 bool attest_doc_verified(const struct attest_doc *d);
-/* Of the last document that was made; false before the first. */
+/* Of the last document; false before the first, and when the NSM gave none. */
 bool attest_verified(const struct attest *a);
+/* Does the last document come from an enclave in debug mode, whose PCR0, 1 or 2 is zero? Not known before the first,
+ * when the NSM gave none, and of the dummy. */
+enum attest_debug { ATTEST_DEBUG_UNKNOWN, ATTEST_DEBUG_OFF, ATTEST_DEBUG_ON };
+enum attest_debug attest_debug(const struct attest *a);
 
 /* The reply's `verification_instructions` object for a purpose, with or without custom data. */
 void attest_instructions(enum attest_purpose p, bool custom_data, struct buf *out);

@@ -77,7 +77,7 @@ struct cert_chain;
  * that it is none), pathLen, keyUsage (keyCertSign for a CA, digitalSignature for the leaf), keys and algorithms, DER.
  * X509_V_FLAG_X509_STRICT is not used: AWS's leaf certificates lack an authorityKeyIdentifier.
  * ERR_INVALID with *fault set and a told sentence when it does not hold; other errors are ours (no memory). */
-enum err cert_chain_check(struct crypto *c, struct bytes root, const struct bytes *bundle, size_t n, struct bytes leaf,
+enum err cert_chain_check(struct bytes root, const struct bytes *bundle, size_t n, struct bytes leaf,
 			  struct cert_chain **out, enum cert_fault *fault, struct why *w) MUST_USE;
 struct cert_chain *cert_chain_ref(struct cert_chain *chain); /* one more owner */
 void cert_chain_free(struct cert_chain *chain);		     /* one fewer; NULL is fine */

@@ -51,7 +51,9 @@ void config_free(struct config *c);
 void config_show(const struct config *c, bool security_only, struct buf *out);
 /* The annotated example file configs/attestd.conf. */
 void config_example(struct buf *out);
-/* The keys as `serve --help` lists them. */
-void config_help(struct buf *out);
+/* How a configuration is written, and what overrides what. */
+extern const char config_syntax[];
+/* Of the i-th key: appends `key = default`, and its help. False beyond the last. */
+bool config_help(size_t i, struct buf *key, struct buf *help);
 
 #endif

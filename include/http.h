@@ -127,7 +127,7 @@ struct http_job {
 	uint64_t charged; /* in-flight bytes of a request that did not wait */
 };
 /* ERR_BUSY when the lane is full: the data stays the caller's. timeout_ms 0: none; past it the client gets ERR_NSM on
- * LANE_NSM and ERR_BUSY on LANE_CPU. */
+ * LANE_NSM and ERR_BUSY elsewhere. */
 enum err http_defer(struct http_req *r, enum loop_lane lane, struct http_job *j, int64_t timeout_ms,
 		    struct why *w) MUST_USE;
 

@@ -32,6 +32,9 @@ void json_init(void);
 
 /* ERR_INVALID with a told why on bad text (field: the member's path where known, else "body"), ERR_MEMORY. */
 enum err json_parse(struct json **out, struct bytes text, struct why *w) MUST_USE;
+/* The same for strangers' texts, which may hold at most `values` values: each takes up to 250 bytes of memory, however
+ * few it takes in the text. */
+enum err json_parse_bounded(struct json **out, struct bytes text, size_t values, struct why *w) MUST_USE;
 void json_free(struct json *j); /* NULL is fine */
 const struct json_value *json_root(const struct json *j);
 

@@ -6,7 +6,8 @@
  *
  * What can block or takes longer than about a millisecond runs as a job on a worker; its `done` is called on the loop's
  * thread. LANE_NSM has one thread of its own, because the driver answers one request at a time anyway and a slow NSM
- * must not hold up RSA; LANE_CPU has as many as loop_new was told.
+ * must not hold up RSA. LANE_BULK has one too: work on heavy bodies and verifications, which take up to seconds, so
+ * that none of it keeps RSA waiting. LANE_CPU has as many as loop_new was told.
  */
 #ifndef ATTESTD_LOOP_H
 #define ATTESTD_LOOP_H
@@ -16,7 +17,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 
-enum { LOOP_PASSES = 2, LOOP_EVENTS_PER_TURN = 64, LOOP_CPU_QUEUE_MAX = 4096 };
+enum { LOOP_PASSES = 2, LOOP_EVENTS_PER_TURN = 64, LOOP_QUEUE_MAX = 4096 };
 
 struct loop;
 
@@ -37,7 +38,7 @@ struct loop_timer {
 	struct loop_timer *prev, *next;
 };
 
-enum loop_lane { LANE_CPU, LANE_NSM, LANE_COUNT };
+enum loop_lane { LANE_CPU, LANE_NSM, LANE_BULK, LANE_COUNT };
 
 /* Embedded by value in the work's own data. run: on a worker, touching nothing but its own data. done: on the loop's
  * thread; always called once after loop_submit returned ERR_OK. */
@@ -58,7 +59,8 @@ struct loop_guest {
 	void (*flush)(void *ctx);    /* last thing of a turn: logs */
 };
 
-/* workers: threads of LANE_CPU, at least 1. nsm_queue: jobs that may wait in LANE_NSM. */
+/* workers: threads of LANE_CPU, at least 1. nsm_queue: jobs that may wait in LANE_NSM; in the others LOOP_QUEUE_MAX
+ * may. */
 enum err loop_new(struct loop **out, const struct clock *clock, unsigned workers, unsigned nsm_queue,
 		  struct why *w) MUST_USE;
 /* Waits for running jobs and calls `done` for all that are left; those still queued were not run. None is taken from

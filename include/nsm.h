@@ -25,7 +25,7 @@ enum {
 	NSM_RANDOM_MAX = 256,
 	NSM_EXTEND_MAX = 1024,	  /* bytes that one ExtendPCR takes */
 	NSM_MODULE_ID_SIZE = 128, /* with its NUL */
-	NSM_SOCKET_WAIT_S = 30,	  /* for one call to a socket back end */
+	NSM_FRAME_HEAD = 4,	  /* bytes of a length on the socket */
 };
 
 #define NSM_DEVICE_PATH "/dev/nsm"
@@ -36,6 +36,7 @@ struct nsm_env {
 	struct crypto *crypto;
 	const struct clock *clock;
 	struct random random;
+	int64_t timeout_ms; /* for one call to a socket back end */
 };
 
 /* One back end. `call` sends one request and appends one reply, at most NSM_REPLY_MAX bytes. address: what follows the
@@ -51,9 +52,27 @@ extern const struct nsm_ops nsm_device, nsm_dummy, nsm_simulator, nsm_socket;
 /* The names of the NSM's own errors, NULL at the end. */
 extern const char *const nsm_error_names[];
 
+/* Frames of the socket. `b`, empty at first, becomes one: begin, append, end. False when that failed, nothing was
+ * appended, or more than a 32-bit length can say. */
+void nsm_frame_begin(struct buf *b);
+bool nsm_frame_end(struct buf *b);
+/* The length that a frame's first bytes announce, whatever it is. */
+size_t nsm_frame_length(const uint8_t head[NSM_FRAME_HEAD]);
+
+/* PCRs as people write them. "0" to "31", without leading zeros. */
+bool nsm_pcr_index(struct bytes text, unsigned *out);
+/* 96 hex digits. ERR_INVALID, told, on `field`. */
+enum err nsm_pcr_value(unsigned index, struct bytes hex, uint8_t out[NSM_PCR_SIZE], const char *field,
+		       struct why *w) MUST_USE;
+/* "N=HEX", of these two. ERR_INVALID, told, on field `pcr`. */
+enum err nsm_pcr_parse(struct bytes text, unsigned *index, uint8_t value[NSM_PCR_SIZE], struct why *w) MUST_USE;
+
 struct nsm;
 
-/* spec: "auto", "device", "simulator", "dummy" or "socket:PATH", else ERR_CONFIG says so. auto takes the device when
+/* In all that follows ERR_NSM_REFUSED is the NSM's own error, named in w->text; ERR_NSM is that it did not answer, or
+ * with what is not understood.
+ *
+ * spec: "auto", "device", "simulator", "dummy" or "socket:PATH", else ERR_CONFIG says so. auto takes the device when
  * env->device_path exists, else the dummy; *fell_back says that it did not. ERR_ENVIRONMENT with what to do when there
  * is no device or nobody answers on the socket. */
 enum err nsm_open(struct nsm **out, const char *spec, const struct nsm_env *env, bool *fell_back,
@@ -63,6 +82,7 @@ void nsm_close(struct nsm *n); /* NULL is fine */
 const char *nsm_name(const struct nsm *n);  /* "device", "simulator", "socket" or "dummy": `nsm` in /health */
 bool nsm_is_dummy(const struct nsm *n);	    /* has no documents to give */
 bool nsm_is_device(const struct nsm *n);    /* the only one that an enclave may rely on */
+bool nsm_is_simulated(const struct nsm *n); /* its documents are a software NSM's: `simulator` and `socket` */
 struct bytes nsm_root(const struct nsm *n); /* the simulator's root certificate in DER; empty for all others */
 
 struct nsm_description {
@@ -82,7 +102,7 @@ enum err nsm_lock_below(struct nsm *n, unsigned index, struct why *w) MUST_USE; 
 enum err nsm_random(struct nsm *n, uint8_t *out, size_t len, struct why *w) MUST_USE;
 
 /* A field with p == NULL is sent as null. Lengths are checked here, in every back end: ERR_INTERNAL beyond the limits
- * above. The document is appended as the NSM gave it. ERR_NSM names the NSM's own error. */
+ * above. The document is appended as the NSM gave it. */
 struct nsm_attestation {
 	struct bytes user_data, nonce, public_key;
 };

@@ -6,9 +6,9 @@
  * verify_code) and says in a sentence what to do. What a verdict states of the enclave was signed; nothing else is
  * stated.
  *
- * Strictness (DESIGN 7): an untagged COSE_Sign1 or tag 18, protected header exactly {1: -35}, empty unprotected map,
- * 96-byte signature over the bytes received; AWS's root by its full bytes; the payload's members each once, of their
- * types and sizes. Part of src/attest. Thread-safe.
+ * Strictness (docs/VERIFYING.md): an untagged COSE_Sign1 or tag 18, protected header
+ * exactly {1: -35}, empty unprotected map, 96-byte signature over the bytes received; AWS's root by its full bytes; the
+ * payload's members each once, of their types and sizes. Part of src/attest. Thread-safe.
  */
 #ifndef ATTESTD_VERIFY_H
 #define ATTESTD_VERIFY_H
@@ -23,49 +23,50 @@ enum {
 	VERIFY_USER_DATA_MAX = 1024,	 /* genuine documents exceed AWS's 512 */
 	VERIFY_NONCE_MAX = 1024,
 	VERIFY_POLICY_MAX = 64 * 1024, /* bytes of a policy file */
+	VERIFY_VALUES_MAX = 1 << 21,   /* JSON values of a reply: half a GiB of memory at most */
 	VERIFY_PINS_MAX = 64,	       /* PCR values in a policy */
 	VERIFY_MAX_AGE_S = 300,
-	VERIFY_SKEW_S = 60,	/* how far in the future a timestamp may lie */
-	VERIFY_NONCE_WEAK = 16, /* a required nonce shorter than this many bytes is warned of */
-	VERIFY_WARNINGS_MAX = 8,
+	VERIFY_SKEW_S = 60,	  /* how far in the future a timestamp may lie */
+	VERIFY_NONCE_WEAK = 16,	  /* a required nonce shorter than this many bytes is warned of */
+	VERIFY_WARNINGS_MAX = 16, /* more than there are; with one beyond it there is no verdict */
 };
 
 /* ---- verdict codes: stable, in the order of the checks ---- */
 /*      name                 code in JSON                  what a person reads first */
-#define VERIFY_CODES(X)                                                                                               \
-	X(VERIFIED, "verified", "The document is genuine")                                                            \
-	X(INPUT_UNKNOWN, "input_unrecognized", "The input is no attestation document and no reply that holds one")    \
-	X(INPUT_TOO_LARGE, "input_too_large", "The input is too large to be an attestation document")                 \
-	X(REPLY_MALFORMED, "reply_malformed", "The reply is not well-formed JSON of the server's form")               \
-	X(NO_DOCUMENT, "no_document", "The reply holds no signed document: it proves nothing")                        \
-	X(COSE_MALFORMED, "cose_malformed", "The document is not a well-formed COSE_Sign1")                           \
-	X(ALGORITHM, "algorithm_unsupported", "The document is not signed with ES384")                                \
-	X(PAYLOAD_MALFORMED, "payload_malformed", "The signed payload is not that of a Nitro enclave's document")     \
-	X(NITROTPM, "nitrotpm_document", "This is a NitroTPM document, not a Nitro enclave's")                        \
-	X(CERT_MALFORMED, "certificate_malformed", "A certificate cannot be read")                                    \
-	X(CERT_UNSUPPORTED, "certificate_unsupported", "A certificate uses a key or signature that AWS does not use") \
-	X(CERT_CONSTRAINT, "certificate_constraint",                                                                  \
-	  "A certificate may not be used in the way that the chain uses it")                                          \
-	X(CHAIN_UNTRUSTED, "chain_untrusted", "The certificates do not begin with the trusted root")                  \
-	X(CHAIN_BROKEN, "chain_broken", "The certificates do not form a chain from the trusted root")                 \
-	X(SIGNATURE, "signature_invalid", "The signature does not fit the document")                                  \
-	X(CERT_EXPIRED, "certificate_expired", "A certificate has expired")                                           \
-	X(CERT_NOT_YET_VALID, "certificate_not_yet_valid", "A certificate is not valid yet")                          \
-	X(TIMESTAMP_OUTSIDE, "timestamp_outside_certificates",                                                        \
-	  "The document is dated outside its certificates' validity")                                                 \
-	X(TIMESTAMP_FUTURE, "timestamp_in_future", "The document is dated in the future")                             \
-	X(TOO_OLD, "document_too_old", "The document is too old")                                                     \
-	X(DEBUG, "debug_mode", "The enclave runs in debug mode: its memory can be read from outside")                 \
-	X(PCR_MISSING, "pcr_missing", "The document lacks a PCR that the policy names")                               \
-	X(PCR_MISMATCH, "pcr_mismatch", "A PCR is not what the policy wants: this is other code")                     \
-	X(NONCE_MISSING, "nonce_missing", "The document holds no nonce, and one was required")                        \
-	X(NONCE_MISMATCH, "nonce_mismatch", "The document holds another nonce than the required one")                 \
-	X(USER_DATA_MISMATCH, "user_data_mismatch", "The document holds other user data than the required")           \
-	X(CLAIMS_MALFORMED, "claims_malformed", "The signed user data is not a well-formed claim")                    \
-	X(CLAIMS_FORBIDDEN, "claims_forbidden", "The signed claims use a name that belongs to another purpose")       \
-	X(PURPOSE_MISMATCH, "purpose_mismatch", "The document was made for another purpose")                          \
-	X(REPLY_MISMATCH, "reply_mismatch", "The reply says other than what is signed")                               \
-	X(CUSTOM_DATA_MISMATCH, "custom_data_mismatch", "The custom data is not what the signed digest was made of")  \
+#define VERIFY_CODES(X)                                                                                                \
+	X(VERIFIED, "verified", "The document is genuine")                                                             \
+	X(INPUT_UNKNOWN, "input_unrecognized", "The input is no attestation document and no reply that holds one")     \
+	X(INPUT_TOO_LARGE, "input_too_large", "The input is too large to be an attestation document")                  \
+	X(REPLY_MALFORMED, "reply_malformed", "The reply is not well-formed JSON of the server's form")                \
+	X(NO_DOCUMENT, "no_document", "The reply holds no signed document: it proves nothing")                         \
+	X(COSE_MALFORMED, "cose_malformed", "The document is not a well-formed COSE_Sign1")                            \
+	X(ALGORITHM, "algorithm_unsupported", "The document is not signed with ES384")                                 \
+	X(PAYLOAD_MALFORMED, "payload_malformed", "The signed payload is not that of a Nitro enclave's document")      \
+	X(NITROTPM, "nitrotpm_document", "This is a NitroTPM document, not a Nitro enclave's")                         \
+	X(CERT_MALFORMED, "certificate_malformed", "A certificate cannot be read")                                     \
+	X(CERT_UNSUPPORTED, "certificate_unsupported", "A certificate uses a key or signature that AWS does not use")  \
+	X(CERT_CONSTRAINT, "certificate_constraint",                                                                   \
+	  "A certificate may not be used in the way that the chain uses it")                                           \
+	X(CHAIN_UNTRUSTED, "chain_untrusted", "The certificates do not begin with the trusted root")                   \
+	X(CHAIN_BROKEN, "chain_broken", "The certificates do not form a chain from the trusted root")                  \
+	X(SIGNATURE, "signature_invalid", "The signature does not fit the document")                                   \
+	X(CERT_EXPIRED, "certificate_expired", "A certificate has expired")                                            \
+	X(CERT_NOT_YET_VALID, "certificate_not_yet_valid", "A certificate is not valid yet")                           \
+	X(TIMESTAMP_OUTSIDE, "timestamp_outside_certificates",                                                         \
+	  "The document is dated outside its certificates' validity")                                                  \
+	X(TIMESTAMP_FUTURE, "timestamp_in_future", "The document is dated in the future")                              \
+	X(TOO_OLD, "document_too_old", "The document is too old")                                                      \
+	X(DEBUG, "debug_mode", "The enclave runs in debug mode: its code is not measured and its console is open")     \
+	X(PCR_MISSING, "pcr_missing", "The document lacks a PCR that the policy names")                                \
+	X(PCR_MISMATCH, "pcr_mismatch", "A PCR is not what the policy wants: this is not the enclave that was wanted") \
+	X(NONCE_MISSING, "nonce_missing", "The document holds no nonce, and one was required")                         \
+	X(NONCE_MISMATCH, "nonce_mismatch", "The document holds another nonce than the required one")                  \
+	X(USER_DATA_MISMATCH, "user_data_mismatch", "The document holds other user data than the required")            \
+	X(CLAIMS_MALFORMED, "claims_malformed", "The signed user data is not a well-formed claim")                     \
+	X(CLAIMS_FORBIDDEN, "claims_forbidden", "The signed claims use a name that belongs to another purpose")        \
+	X(PURPOSE_MISMATCH, "purpose_mismatch", "The document was made for another purpose")                           \
+	X(REPLY_MISMATCH, "reply_mismatch", "The reply says other than what is signed")                                \
+	X(CUSTOM_DATA_MISMATCH, "custom_data_mismatch", "The custom data is not what the signed digest was made of")   \
 	X(METADATA_MISMATCH, "metadata_mismatch", "The metadata is not what the signed digest was made of")
 
 enum verify_code {
@@ -111,6 +112,7 @@ struct verify_policy {
 	size_t n_pins;
 	struct verify_wanted nonce, user_data; /* the very bytes */
 	int64_t max_age_s;		       /* at most this old; -1: any age */
+	bool max_age_given;		       /* a number was asked for; false: it is the default, or any age */
 	bool allow_debug;
 	char purpose[16]; /* "attestation", ...; "" for none */
 	enum verify_at at;
@@ -121,6 +123,9 @@ struct verify_policy {
 };
 void verify_policy_init(struct verify_policy *p); /* what holds without any flag */
 enum verify_identity verify_policy_identity(const struct verify_policy *p);
+/* ERR_INVALID, told, if parts of a whole policy contradict each other: an age that is asked for of a document that is
+ * judged at its own time. */
+enum err verify_policy_check(const struct verify_policy *p, struct why *w) MUST_USE;
 
 /* The value of one flag or member. ERR_INVALID, told, with `field` naming it. A second pin of an index adds to the
  * first; anything else given a second time replaces it. */
@@ -133,9 +138,11 @@ enum err verify_policy_max_age(struct verify_policy *p, struct bytes text, struc
 enum err verify_policy_at(struct verify_policy *p, struct bytes text, struct why *w) MUST_USE; /* now|document|UNIX */
 enum err verify_policy_purpose(struct verify_policy *p, struct bytes name, struct why *w) MUST_USE;
 enum err verify_policy_root(struct verify_policy *p, struct bytes pem, struct why *w) MUST_USE;
+/* The same for a certificate at hand: ERR_INTERNAL unless it has 1 to CERT_DER_MAX bytes. */
+enum err verify_policy_root_der(struct verify_policy *p, struct bytes der, struct why *w) MUST_USE;
 /* An object with members `pcrs` ({"0": HEX or [HEX, ...], ...}), `nonce`, `user_data`, `max_age` (seconds or "any"),
  * `allow_debug`, `at`, `purpose`, `root` (PEM text), each optional and none else; or what nitro-cli build-enclave
- * prints: {"Measurements": {"HashAlgorithm": ..., "PCR0": HEX, ...}}, whose PCRs are pinned. */
+ * prints: {"Measurements": {"HashAlgorithm": ..., "PCR0": HEX, ...}}, whose PCRs are pinned. Checked as a whole. */
 enum err verify_policy_read(struct verify_policy *p, const struct json_value *object, struct why *w) MUST_USE;
 enum err verify_policy_text(struct verify_policy *p, struct bytes json, struct why *w) MUST_USE; /* a policy file */
 
@@ -155,18 +162,16 @@ void verify_verdict_free(struct verify_verdict *d); /* NULL is fine */
 bool verify_verdict_good(const struct verify_verdict *d);
 enum verify_code verify_verdict_code(const struct verify_verdict *d);
 const char *verify_verdict_message(const struct verify_verdict *d); /* one sentence */
-/* The signed facts; empty unless signature and chain hold. */
-struct bytes verify_verdict_pcr(const struct verify_verdict *d, unsigned index);
+/* The signed bytes; empty unless signature and chain hold. */
 struct bytes verify_verdict_user_data(const struct verify_verdict *d);
-int64_t verify_verdict_timestamp_ms(const struct verify_verdict *d);
-bool verify_verdict_debug(const struct verify_verdict *d);
 
 /* The verdict as one JSON object (openapi.yaml: Verdict), and as an explanation to a person, in colour if wanted.
  * The object's members, in this order; those from `module_id` on are null unless signature and chain hold:
  *  - verified: bool
  *  - code: verify_code_name of the first check that failed, "verified" if none did
  *  - message: a sentence on it
- *  - field: what the sentence is about, a member of the reply or "PCR0"; or null
+ *  - field: what it is about: a field of the document (`nonce`), a claim (`user_data.role`), a PCR (`PCR0`), or a
+ * member of the reply, dotted; null if none
  *  - checks: [{"name", "result", "detail"}], all of them in their order; result is "pass", "fail", "not_asked" or
  *    "not_reached", detail a sentence or ""
  *  - warnings: [sentence]

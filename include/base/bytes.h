@@ -27,6 +27,7 @@ struct bytes bytes_str(const char *s);		  /* without the terminating NUL */
 bool bytes_equal(struct bytes a, struct bytes b); /* not for secrets: stops at the first difference */
 bool bytes_is(struct bytes a, const char *s);
 bool bytes_is_zero(struct bytes a);
+bool bytes_printable(struct bytes a); /* printable ASCII and nothing else: fit to be shown to a person */
 
 /* Overwrites memory in a way that the compiler must keep. */
 void mem_wipe(void *p, size_t n);

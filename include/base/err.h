@@ -46,6 +46,7 @@
 	X(SEALED, 500, "sealed_data_invalid", "Stored data failed its integrity check")                        \
 	X(STORE, 503, "storage_unavailable", "The session database cannot be written")                         \
 	X(NSM, 503, "nsm_unavailable", "The Nitro Secure Module did not answer")                               \
+	X(NSM_REFUSED, 503, "nsm_unavailable", "The Nitro Secure Module did not answer")                       \
 	X(METADATA, 503, "metadata_invalid", "The agent metadata file cannot be used")                         \
 	X(CLAIMS, 500, "claims_too_large", "The attested claims exceed 512 bytes")                             \
 	/* only before serving: these reach a person at a terminal, never a client */                          \

@@ -57,11 +57,7 @@ static void free_rest(struct loop_job *j)
 static void let_go(void *ctx)
 {
 	struct op *op = ctx;
-	struct why w = {0};
-	struct loop_job *job = &op->api.job.job;
-	job->run = free_values;
-	job->done = free_rest;
-	if (!op->api.heavy || loop_submit(op->api.app->loop, LANE_CPU, job, &w) != ERR_OK)
+	if (!op->api.heavy || !api_wipe_away(&op->api, free_values, free_rest))
 		free_op(op);
 }
 
@@ -236,5 +232,5 @@ void api_attestation(void *app, struct http_req *r)
 {
 	struct op *op = api_begin(app, r, sizeof *op, drop);
 	if (op != NULL)
-		api_step(r, &op->api, op->api.heavy, parse, parsed);
+		api_step(r, &op->api, parse, parsed);
 }

@@ -90,12 +90,12 @@ static void parsed(struct http_req *r, struct http_job *j)
 	}
 	session_hold(x);
 	op->session = x;
-	api_step(r, &op->api, op->api.heavy, seal, sealed);
+	api_step(r, &op->api, seal, sealed);
 }
 
 void api_encrypt(void *app, struct http_req *r)
 {
 	struct op *op = api_begin(app, r, sizeof *op, drop);
 	if (op != NULL)
-		api_step(r, &op->api, op->api.heavy, parse, parsed);
+		api_step(r, &op->api, parse, parsed);
 }

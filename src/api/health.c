@@ -19,10 +19,11 @@ void api_health(void *ctx, struct http_req *r)
 	json_put_key(&b, "nsm");
 	json_put_cstr(&b, nsm_name(app->nsm));
 	json_put_key(&b, "debug_mode");
-	if (app->debug_mode == DEBUG_UNKNOWN)
+	const enum attest_debug debug = attest_debug(app->attest);
+	if (debug == ATTEST_DEBUG_UNKNOWN)
 		buf_put_str(&b, "null");
 	else
-		json_put_bool(&b, app->debug_mode == DEBUG_ON);
+		json_put_bool(&b, debug == ATTEST_DEBUG_ON);
 	json_put_key(&b, "version");
 	json_put_cstr(&b, ATTESTD_VERSION);
 	json_put_key(&b, "uptime_seconds");

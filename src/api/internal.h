@@ -20,8 +20,9 @@ struct api_op {
 	struct http_job job;
 	struct app *app;
 	struct why why; /* the fault of a step, for the one after it */
-	bool heavy;	/* the body is long: its steps are for workers */
+	bool heavy;	/* the body is long: its steps are for LANE_BULK */
 	struct buf body;
+	size_t max_values;
 	struct json *json;
 	struct api_attested *attested; /* what api_attest asks for */
 };
@@ -30,12 +31,19 @@ struct api_op {
 void *api_begin(void *app, struct http_req *r, size_t size, void (*drop)(struct http_job *j));
 void api_op_free(struct api_op *op); /* the memory, too */
 
-/* Any thread. Reads the body as an object of these members; its text is freed. Faults are in op->why. */
+/* Any thread. Reads the body as an object of these members, of op->max_values JSON values at most (0: any number); its
+ * text is freed. Faults are in op->why. */
 enum err api_parse(struct api_op *op, const struct json_field *f, size_t n) MUST_USE;
-/* Runs `work`, on a worker if `away`, else here and now, and then `then`. When it cannot be handed over, the operation
- * is aborted. */
-void api_step(struct http_req *r, struct api_op *op, bool away, void (*work)(struct http_job *j),
+/* Runs `work`, on LANE_BULK if the body is heavy, else here and now, and then `then`. When it cannot be handed over,
+ * the operation is aborted. */
+void api_step(struct http_req *r, struct api_op *op, void (*work)(struct http_job *j),
 	      void (*then)(struct http_req *r, struct http_job *j));
+/* The same, but on `lane` in any case. */
+void api_step_away(struct http_req *r, struct api_op *op, enum loop_lane lane, void (*work)(struct http_job *j),
+		   void (*then)(struct http_req *r, struct http_job *j));
+/* Runs `run` on LANE_BULK, before the steps that wait there, and then `done` here: to wipe what is long. False when it
+ * cannot be handed over: then neither is called. */
+bool api_wipe_away(struct api_op *op, void (*run)(struct loop_job *j), void (*done)(struct loop_job *j));
 /* Answers with op->why and drops the operation. */
 void api_abort(struct http_req *r, struct api_op *op);
 

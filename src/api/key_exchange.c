@@ -103,5 +103,5 @@ void api_key_exchange(void *ctx, struct http_req *r)
 		api_abort(r, &op->api);
 		return;
 	}
-	api_step(r, &op->api, true, make_offer, offered);
+	api_step_away(r, &op->api, op->api.heavy ? LANE_BULK : LANE_CPU, make_offer, offered);
 }

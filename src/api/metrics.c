@@ -50,6 +50,8 @@ void api_metrics(void *ctx, struct http_req *r)
 	one(&b, "nsm_refused_total", "counter", "Attestations refused by rate or queue.", app->nsm_refused);
 	one(&b, "nsm_queue", "gauge", "NSM calls under way or waiting.", loop_jobs(app->loop, LANE_NSM));
 	one(&b, "worker_queue", "gauge", "Worker jobs under way or waiting.", loop_jobs(app->loop, LANE_CPU));
+	one(&b, "bulk_queue", "gauge", "Jobs on heavy bodies, and verifications, under way or waiting.",
+	    loop_jobs(app->loop, LANE_BULK));
 	head(&b, "uptime_seconds", "gauge", "Seconds since the start.");
 	buf_printf(&b, "attestd_uptime_seconds %.3f\n", (double)(loop_now_ms(app->loop) - app->started_mono_ms) / 1e3);
 	http_reply_type(r, 200, "text/plain; version=0.0.4; charset=utf-8", &b);

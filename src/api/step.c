@@ -36,22 +36,40 @@ void api_op_free(struct api_op *op)
 
 enum err api_parse(struct api_op *op, const struct json_field *f, size_t n)
 {
-	const enum err e = json_parse(&op->json, buf_bytes(&op->body), &op->why);
+	const size_t max = op->max_values != 0 ? op->max_values : SIZE_MAX;
+	const enum err e = json_parse_bounded(&op->json, buf_bytes(&op->body), max, &op->why);
 	buf_free(&op->body);
 	return e != ERR_OK ? e : json_fields(json_root(op->json), f, n, &op->why);
 }
 
-void api_step(struct http_req *r, struct api_op *op, bool away, void (*work)(struct http_job *j),
+void api_step(struct http_req *r, struct api_op *op, void (*work)(struct http_job *j),
 	      void (*then)(struct http_req *r, struct http_job *j))
+{
+	if (op->heavy) {
+		api_step_away(r, op, LANE_BULK, work, then);
+		return;
+	}
+	work(&op->job);
+	then(r, &op->job);
+}
+
+void api_step_away(struct http_req *r, struct api_op *op, enum loop_lane lane, void (*work)(struct http_job *j),
+		   void (*then)(struct http_req *r, struct http_job *j))
 {
 	op->job.work = work;
 	op->job.then = then;
-	if (!away) {
-		work(&op->job);
-		then(r, &op->job);
-	} else if (http_defer(r, LANE_CPU, &op->job, 0, &op->why) != ERR_OK) {
+	if (http_defer(r, lane, &op->job, 0, &op->why) != ERR_OK)
 		api_abort(r, op);
-	}
+}
+
+bool api_wipe_away(struct api_op *op, void (*run)(struct loop_job *j), void (*done)(struct loop_job *j))
+{
+	struct loop_job *job = &op->job.job;
+	struct why w = {0};
+	job->run = run;
+	job->done = done;
+	job->urgent = true;
+	return loop_submit(op->app->loop, LANE_BULK, job, &w) == ERR_OK;
 }
 
 void api_abort(struct http_req *r, struct api_op *op)

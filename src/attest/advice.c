@@ -7,7 +7,7 @@
 #include "page.h"
 
 /* A switch without a default: the compiler finds the code that was forgotten. */
-static const char *after_failure(enum verify_code c)
+static const char *after_failure(const struct verify_verdict *d, enum verify_code c)
 {
 	switch (c) {
 	case VERIFY_INPUT_UNKNOWN:
@@ -35,6 +35,9 @@ static const char *after_failure(enum verify_code c)
 		return "Ask an enclave for its document. One of a NitroTPM tells of an EC2 instance and has other registers; "
 		       "it needs a verifier of its own.";
 	case VERIFY_CHAIN_UNTRUSTED:
+		if (!d->aws_root)
+			return "The root that you gave is another one; a simulator makes a new root at each start: take its "
+			       "file again.";
 		return "If the document comes from a simulator of yours, give its root with --root FILE (nsm_root_out, "
 		       "--root-out). If it should come from an enclave, do not rely on it: AWS did not sign it.";
 	case VERIFY_CHAIN_BROKEN:
@@ -47,10 +50,14 @@ static const char *after_failure(enum verify_code c)
 		return "Fetch a fresh document: certificates live for hours. To look at an old one as of its own time use --at "
 		       "document; that says nothing about now.";
 	case VERIFY_CERT_NOT_YET_VALID:
+		if (d->historic)
+			return "Judge it as of a later time: it was made after the one that --at says.";
 		return "Set the clock of this machine. If it is right, do not rely on the document.";
 	case VERIFY_TIMESTAMP_OUTSIDE:
 		return "Do not rely on it: an NSM dates its documents within the validity of its certificates.";
 	case VERIFY_TIMESTAMP_FUTURE:
+		if (d->historic)
+			return "Judge it as of its own time or a later one: it was made after the one that --at says.";
 		return "Set the clock of this machine: it is behind the NSM's by more than a minute. If it is right, do not "
 		       "rely on the document.";
 	case VERIFY_TOO_OLD:
@@ -148,6 +155,7 @@ void advice_put(const struct verify_verdict *d, struct buf *out)
 {
 	if (d->good)
 		after_success(d, out);
-	else
-		page_item(out, "%s", after_failure(d->code));
+	for (int c = 0; c < CHECK_COUNT; c++)
+		if (d->results[c] == CHECK_FAIL)
+			page_item(out, "%s", after_failure(d, d->codes[c]));
 }

@@ -40,13 +40,8 @@ static void look_at_metadata(struct attest *a)
 static enum err make_policy(struct attest *a, struct bytes root, struct why *w)
 {
 	verify_policy_init(&a->policy);
-	if (root.n == 0 || root.n > sizeof a->policy.root_der)
-		return why_set(w, ERR_INTERNAL, "a root of %zu bytes is no certificate", root.n);
 	a->policy.at = VERIFY_AT_DOCUMENT;
-	a->policy.own_root = true;
-	a->policy.root_n = root.n;
-	memcpy(a->policy.root_der, root.p, root.n);
-	return ERR_OK;
+	return verify_policy_root_der(&a->policy, root, w);
 }
 
 enum err attest_new(struct attest **out, const struct attest_options *o, struct nsm *nsm, struct crypto *crypto,
@@ -54,10 +49,8 @@ enum err attest_new(struct attest **out, const struct attest_options *o, struct 
 {
 	enum err e;
 	struct attest *a = calloc(1, sizeof *a);
-	if (a == NULL || pthread_mutex_init(&a->lock, NULL) != 0) {
-		free(a);
+	if (a == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for the attester");
-	}
 	a->nsm = nsm;
 	a->crypto = crypto;
 	a->verify = verify;
@@ -93,7 +86,6 @@ void attest_free(struct attest *a)
 	free(a->metadata_file);
 	buf_free(&a->info);
 	attest_metadata_free(&a->metadata);
-	(void)pthread_mutex_destroy(&a->lock);
 	free(a);
 }
 
@@ -110,6 +102,11 @@ const uint8_t *attest_info_digest(const struct attest *a)
 bool attest_verified(const struct attest *a)
 {
 	return atomic_load(&a->verified);
+}
+
+enum attest_debug attest_debug(const struct attest *a)
+{
+	return atomic_load(&a->debug);
 }
 
 /* Written, the bytes are mixed into the kernel's pool without being credited, which needs no privilege. */

@@ -128,7 +128,7 @@ enum err chain_cache_get(struct chain_cache *c, struct bytes root, const struct 
 	struct cert_chain *chain = look_up(c, key);
 	if (chain == NULL) {
 		/* Milliseconds, so not under the lock. */
-		e = cert_chain_check(c->crypto, root, bundle, n, leaf, &chain, fault, w);
+		e = cert_chain_check(root, bundle, n, leaf, &chain, fault, w);
 		if (e != ERR_OK)
 			return e;
 		keep(c, key, chain);

@@ -21,14 +21,6 @@ static enum err malformed(struct claims *c, struct why *w, const char *field, co
 	return why_tell(w, ERR_INVALID, field, "%s", text);
 }
 
-static bool printable(const char *text)
-{
-	for (; *text != '\0'; text++)
-		if (*text < ' ' || *text > '~')
-			return false;
-	return true;
-}
-
 static enum err parse(struct claims *c, struct bytes user_data, struct why *w)
 {
 	if (user_data.p == NULL)
@@ -38,9 +30,10 @@ static enum err parse(struct claims *c, struct bytes user_data, struct why *w)
 	if (e == ERR_INVALID) {
 		c->fault = VERIFY_CLAIMS_MALFORMED;
 		/* The reader may quote what the sender wrote. */
+		const bool show = bytes_printable(bytes_str(inner.text));
 		return why_tell(w, e, "user_data",
 				"The signed user data is not JSON in UTF-8 that can be read in one way only%s%s.",
-				printable(inner.text) ? ": " : "", printable(inner.text) ? inner.text : "");
+				show ? ": " : "", show ? inner.text : "");
 	}
 	if (e != ERR_OK)
 		*w = inner;
@@ -137,7 +130,7 @@ static enum err read_claims(struct claims *c, struct bytes user_data, struct why
 static const char *stated(const struct claims *c)
 {
 	return c->n_metadata > 0 || c->metadata_digest
-		       ? " Their agent metadata is stated by the enclave's software, not measured."
+		       ? " The agent metadata in it is stated by the enclave's software, not measured."
 		       : "";
 }
 
@@ -151,7 +144,8 @@ static void put_claims(const char *wanted, struct claims *c, struct verify_verdi
 		verdict_not_asked(d, CHECK_PURPOSE, "The signed claims are for %s; no purpose was required.%s", name,
 				  stated(c));
 	else if (bytes_is(bytes_str(wanted), name))
-		verdict_pass(d, CHECK_PURPOSE, "The signed claims are for %s, as required.%s", name, stated(c));
+		verdict_pass(d, CHECK_PURPOSE, "The purpose: %s, as %s.%s", name,
+			     d->purpose_as != NULL ? d->purpose_as : "required", stated(c));
 	else
 		verdict_fail(
 			d, CHECK_PURPOSE, VERIFY_PURPOSE_MISMATCH, "user_data.purpose",

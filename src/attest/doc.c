@@ -1,5 +1,5 @@
 /* doc.c - asking the NSM for a document, judging it as its receiver will, and showing it. */
-#include "verdict.h"
+#include "internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,52 +41,25 @@ static enum err answers(const struct attest_view *v, struct bytes user_data, str
 	return ERR_OK;
 }
 
-/* Its leaf certificate has been judged with an earlier document. What remains is what may differ between the two. */
-static bool judged_before(struct attest *a, const struct attest_view *v)
-{
-	const int64_t made_s = v->timestamp_ms / 1000;
-	(void)pthread_mutex_lock(&a->lock);
-	const bool known = a->leaf_n > 0 && bytes_equal(v->certificate, bytes_of(a->leaf, a->leaf_n)) &&
-			   made_s >= a->not_before_s && made_s <= a->not_after_s;
-	(void)pthread_mutex_unlock(&a->lock);
-	return known && !bytes_is_zero(v->pcr[0]) && !bytes_is_zero(v->pcr[1]) && !bytes_is_zero(v->pcr[2]);
-}
-
-static void remember(struct attest *a, const struct verify_verdict *d)
-{
-	(void)pthread_mutex_lock(&a->lock);
-	a->leaf_n = d->view.certificate.n;
-	memcpy(a->leaf, d->view.certificate.p, a->leaf_n);
-	a->not_before_s = d->not_before_s;
-	a->not_after_s = d->not_after_s;
-	(void)pthread_mutex_unlock(&a->lock);
-}
-
 static void warn(const struct attest *a, const struct verify_verdict *verdict, struct attest_doc *d)
 {
-	const char *nsm = nsm_name(a->nsm);
-	if (strcmp(nsm, "simulator") == 0 || strcmp(nsm, "socket") == 0)
+	if (nsm_is_simulated(a->nsm))
 		(void)snprintf(d->warning, sizeof d->warning, "%s", simulated_warning);
 	else
 		(void)snprintf(
 			d->warning, sizeof d->warning,
 			"UNVERIFIED ATTESTATION: this server's own verifier does not accept the document (%s). %s",
-			verify_code_name(verdict->code), verdict->message);
+			verify_code_name(verify_verdict_code(verdict)), verify_verdict_message(verdict));
 }
 
 static enum err judge(struct attest *a, struct attest_doc *d, struct why *w)
 {
 	struct verify_verdict *verdict = NULL;
-	d->verified = judged_before(a, &d->view);
-	if (d->verified)
-		return ERR_OK;
 	enum err e = verify_input(a->verify, buf_bytes(&d->cose), VERIFY_RAW, &a->policy, &verdict, w);
 	if (e != ERR_OK)
 		return e;
 	d->verified = verify_verdict_good(verdict);
-	if (d->verified)
-		remember(a, verdict);
-	else
+	if (!d->verified)
 		warn(a, verdict, d);
 	verify_verdict_free(verdict);
 	return ERR_OK;
@@ -144,6 +117,17 @@ static enum err fill_dummy(struct attest *a, struct bytes user_data, struct byte
 	return buf_check(&d->own, w);
 }
 
+/* The dummy's PCR0 is zero and says nothing. */
+static enum attest_debug debug_of(const struct attest_doc *d)
+{
+	if (d->cose.n == 0)
+		return ATTEST_DEBUG_UNKNOWN;
+	for (unsigned i = 0; i <= 2; i++)
+		if (bytes_is_zero(d->view.pcr[i]))
+			return ATTEST_DEBUG_ON;
+	return ATTEST_DEBUG_OFF;
+}
+
 enum err attest_doc_make(struct attest *a, struct bytes user_data, const struct attest_nonce *nonce,
 			 struct attest_doc **out, struct why *w)
 {
@@ -159,11 +143,12 @@ enum err attest_doc_make(struct attest *a, struct bytes user_data, const struct 
 	d->cose = BUF_INIT(NSM_REPLY_MAX);
 	d->own = BUF_INIT(OWN_MAX);
 	enum err e = nsm_is_dummy(a->nsm) ? fill_dummy(a, user_data, n, d, w) : fill_signed(a, user_data, n, d, w);
+	atomic_store(&a->verified, e == ERR_OK && d->verified);
+	atomic_store(&a->debug, e == ERR_OK ? debug_of(d) : ATTEST_DEBUG_UNKNOWN);
 	if (e != ERR_OK) {
 		attest_doc_free(d);
 		return e;
 	}
-	atomic_store(&a->verified, d->verified);
 	*out = d;
 	return ERR_OK;
 }

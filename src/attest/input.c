@@ -73,7 +73,7 @@ static enum err decode(struct bytes text, size_t text_max, decoder *decoding, co
 static const char *quoted(const struct json_value *v, struct buf *out)
 {
 	struct bytes text = v != NULL && json_type(v) == JSON_STRING ? json_string(v) : bytes_of(NULL, 0);
-	if (text.n == 0 || text.n > QUOTE_MAX || !reply_printable(text))
+	if (text.n == 0 || text.n > QUOTE_MAX || !bytes_printable(text))
 		return "";
 	buf_put_str(out, " (\"");
 	buf_put_bytes(out, text);
@@ -119,7 +119,8 @@ static enum err take_document(const struct json_value *document, const char *fie
 	if (json_type(document) == JSON_STRING)
 		e = decode(json_string(document), BASE64_SIZE(VERIFY_DOCUMENT_MAX), base64_decode, field, d, &good, w);
 	if (good)
-		verdict_pass(d, CHECK_INPUT, "A reply that holds a document of %zu bytes.", d->document.n);
+		verdict_pass(d, CHECK_INPUT, "A reply that holds a document of %zu byte%s.", d->document.n,
+			     d->document.n == 1 ? "" : "s");
 	else if (e == ERR_OK)
 		verdict_fail(d, CHECK_INPUT, VERIFY_REPLY_MALFORMED, field,
 			     "%s must be base64 text (the standard alphabet, padded, no line breaks).", field);
@@ -170,7 +171,7 @@ static enum err read_json(struct bytes input, struct verify_verdict *d, struct j
 	struct json *j = NULL;
 	struct why inner = {0};
 	d->input = "reply";
-	enum err e = json_parse(&j, input, &inner);
+	enum err e = json_parse_bounded(&j, input, VERIFY_VALUES_MAX, &inner);
 	if (e == ERR_INVALID) {
 		/* It may quote the reply, in letters that turn a terminal's text around. */
 		for (char *c = inner.text; *c != '\0'; c++)
@@ -228,7 +229,8 @@ static enum err read_text(struct bytes input, decoder *decoding, size_t text_max
 	buf_free(&packed);
 	if (*good) {
 		d->input = name;
-		verdict_pass(d, CHECK_INPUT, "A document of %zu bytes, given in %s.", d->document.n, name);
+		verdict_pass(d, CHECK_INPUT, "A document of %zu byte%s, given in %s.", d->document.n,
+			     d->document.n == 1 ? "" : "s", name);
 	}
 	return e;
 }
@@ -276,7 +278,7 @@ static enum err read_raw(struct bytes input, struct verify_verdict *d, struct wh
 	buf_put_bytes(&d->document, input);
 	enum err e = buf_check(&d->document, w);
 	if (e == ERR_OK)
-		verdict_pass(d, CHECK_INPUT, "A document of %zu bytes.", input.n);
+		verdict_pass(d, CHECK_INPUT, "A document of %zu byte%s.", input.n, input.n == 1 ? "" : "s");
 	return e;
 }
 

@@ -2,7 +2,6 @@
 #ifndef ATTESTD_ATTEST_INTERNAL_H
 #define ATTESTD_ATTEST_INTERNAL_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 
@@ -48,11 +47,8 @@ struct attest {
 	struct verify *verify;
 	struct verify_policy policy;				    /* for `tee_verified` */
 	atomic_bool verified;					    /* of the last document */
+	_Atomic(enum attest_debug) debug;			    /* likewise */
 	enum { TOLD_NOTHING, TOLD_VERIFIED, TOLD_UNVERIFIED } told; /* in the log; loop thread */
-	pthread_mutex_t lock;					    /* for what follows */
-	size_t leaf_n; /* the leaf of the last document that was verified; 0: none yet */
-	uint8_t leaf[CERT_DER_MAX];
-	int64_t not_before_s, not_after_s; /* of its chain */
 };
 
 /* ERR_CONFIG when agent and guardrail leave too little room for the longest claims. */

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "cborio.h"
+#include "cose.h"
 
 enum { SIG_STRUCTURE_MAX = VERIFY_DOCUMENT_MAX + 64, SHOWN_MAX = 8, SHOWN_HEAD = 6, SHORT_SIZE = 2 * SHOWN_MAX + 4 };
 
@@ -63,7 +63,11 @@ static enum err check_chain(struct verify *v, struct bytes root, struct verify_v
 	struct why inner = {0};
 	enum err e = chain_cache_get(v->chains, root, d->view.cabundle, d->view.n_cabundle, d->view.certificate, chain,
 				     &fault, &inner);
-	if (e == ERR_INVALID) {
+	if (e == ERR_INVALID && fault == CERT_UNTRUSTED) {
+		verdict_fail(d, CHECK_CHAIN, code_of[fault], NULL,
+			     "The document's certificates do not start at %s did not vouch for it.",
+			     d->aws_root ? "AWS's root: AWS" : "the root that you gave: its holder");
+	} else if (e == ERR_INVALID) {
 		verdict_fail(d, CHECK_CHAIN, code_of[fault], NULL, "%s.", inner.text);
 	} else if (e != ERR_OK) {
 		*w = inner;
@@ -71,21 +75,17 @@ static enum err check_chain(struct verify *v, struct bytes root, struct verify_v
 	} else {
 		cert_chain_window(*chain, &d->not_before_s, &d->not_after_s);
 		verdict_pass(d, CHECK_CHAIN, "%zu certificates lead from %s to the key that signed the document.",
-			     d->view.n_cabundle + 1, d->aws_root ? "AWS's root" : "the root that was given");
+			     d->view.n_cabundle + 1, d->aws_root ? "AWS's root" : "the root that you gave");
 	}
 	return ERR_OK;
 }
 
-/* Over the bytes received, as RFC 9052 section 4.4 puts them together; external_aad is empty. */
+/* Over the bytes received. */
 static enum err check_signature(struct verify *v, const struct cert_chain *chain, struct verify_verdict *d,
 				struct why *w)
 {
 	struct buf signed_bytes = BUF_INIT(SIG_STRUCTURE_MAX);
-	cborio_put_array(&signed_bytes, 4);
-	cborio_put_cstr(&signed_bytes, "Signature1");
-	cborio_put_bytes(&signed_bytes, d->view.protected_header);
-	cborio_put_bytes(&signed_bytes, bytes_of(NULL, 0));
-	cborio_put_bytes(&signed_bytes, d->view.payload);
+	cose_to_be_signed(d->view.protected_header, d->view.payload, &signed_bytes);
 	enum err e = buf_check(&signed_bytes, w);
 	if (e == ERR_OK) {
 		d->signed_facts = cert_chain_signed(v->crypto, chain, buf_bytes(&signed_bytes), d->view.signature.p);
@@ -148,26 +148,27 @@ static void check_validity(struct verify_verdict *d)
 static void check_timestamp(const struct verify_policy *p, struct verify_verdict *d)
 {
 	const int64_t made_s = d->view.timestamp_ms / 1000;
-	char made[CLOCK_TEXT_SIZE];
+	char made[CLOCK_TEXT_SIZE], age[VERDICT_SPAN_SIZE];
 	verdict_time(made_s, made);
+	verdict_span(d->age_s, age);
 	if (made_s < d->not_before_s || made_s > d->not_after_s)
 		verdict_fail(d, CHECK_TIMESTAMP, VERIFY_TIMESTAMP_OUTSIDE, NULL,
 			     "The document is dated %s, when its certificates were not valid.", made);
 	else if (d->age_s < -VERIFY_SKEW_S)
 		verdict_fail(d, CHECK_TIMESTAMP, VERIFY_TIMESTAMP_FUTURE, NULL,
-			     "The document is dated %s, more than %d s after the time that it is judged at.%s", made,
-			     VERIFY_SKEW_S, d->historic ? "" : " Look whether the clock is right.");
+			     "The document is dated %s, %s after the time that it is judged at; at most %d s are "
+			     "allowed.%s",
+			     made, age, VERIFY_SKEW_S, d->historic ? "" : " Look whether the clock is right.");
 	else if (p->max_age_s >= 0 && d->age_s > p->max_age_s)
 		verdict_fail(d, CHECK_TIMESTAMP, VERIFY_TOO_OLD, NULL,
-			     "The document was made at %s, %lld s before the time that it is judged at; at most %lld s "
-			     "are allowed. Ask for a new one.",
-			     made, (long long)d->age_s, (long long)p->max_age_s);
+			     "The document was made at %s, %s before the time that it is judged at (%lld s); at most "
+			     "%lld s are allowed. Ask for a new one.",
+			     made, age, (long long)d->age_s, (long long)p->max_age_s);
 	else if (p->at == VERIFY_AT_DOCUMENT)
 		verdict_pass(d, CHECK_TIMESTAMP, "The document was made at %s. How old it is was not judged.", made);
 	else
-		verdict_pass(d, CHECK_TIMESTAMP,
-			     "The document is dated %s; at the time it is judged at, it is %lld s old.", made,
-			     (long long)d->age_s);
+		verdict_pass(d, CHECK_TIMESTAMP, "The document is dated %s, %s %s the time that it is judged at.", made,
+			     age, d->age_s < 0 ? "after" : "before");
 }
 
 /* ---- is it the one that was wanted? ---- */
@@ -176,17 +177,23 @@ static void check_debug(const struct verify_policy *p, struct verify_verdict *d)
 {
 	for (unsigned i = 0; i < 3; i++)
 		d->debug = d->debug || bytes_is_zero(d->view.pcr[i]);
-	if (!d->debug) {
+	if (!d->debug && d->aws_root) {
+		verdict_pass(
+			d, CHECK_DEBUG_MODE,
+			"The enclave runs in production mode: PCR0, PCR1 and PCR2 are not zero, and tell what code "
+			"it runs.");
+	} else if (!d->debug) {
 		verdict_pass(d, CHECK_DEBUG_MODE,
-			     "PCR0, PCR1 and PCR2 are measured: the enclave is not in debug mode.");
+			     "It states PCRs that are not zero, as in production mode, but a software NSM can state "
+			     "anything.");
 	} else if (!p->allow_debug) {
 		verdict_fail(
 			d, CHECK_DEBUG_MODE, VERIFY_DEBUG, NULL,
-			"PCR0, PCR1 or PCR2 is all zeros: the enclave runs in debug mode, its code is not measured, "
-			"and its console can be read from outside. Run it without --debug-mode.");
+			"PCR0, PCR1 or PCR2 is all zeros: the enclave runs in DEBUG mode, its code is not measured, "
+			"and its console can be read from outside.");
 	} else {
 		verdict_pass(d, CHECK_DEBUG_MODE,
-			     "PCR0, PCR1 or PCR2 is all zeros: the enclave runs in debug mode, which "
+			     "PCR0, PCR1 or PCR2 is all zeros: the enclave runs in DEBUG mode, which "
 			     "was allowed.");
 		verdict_warn(d, "The enclave runs in debug mode: its code is not measured, and its console can be read "
 				"from outside. It can keep no secret.");
@@ -240,8 +247,9 @@ static void check_pcrs(const struct verify_policy *p, struct verify_verdict *d)
 	d->compared = fit;
 	if (pinned == 0) {
 		verdict_not_asked(d, CHECK_PCRS,
-				  "Which enclave this is was not compared: no PCR was given to compare "
-				  "with, and any genuine enclave would have passed.");
+				  "Which enclave this is was not compared: no PCR was given to compare with. Whoever "
+				  "stands between you and the enclave that you want can run one of their own, and it "
+				  "would pass this comparison too.");
 		return;
 	}
 	if (fit != pinned) {
@@ -260,7 +268,7 @@ static void check_pcrs(const struct verify_policy *p, struct verify_verdict *d)
 	else if (d->identity == VERIFY_WEAK)
 		verdict_warn(
 			d,
-			"What was compared (%.64s) does not tell which code runs: PCR2 is one value for all images "
+			"What was compared (%.64s) is weak: it does not tell which code runs. PCR2 is one value for all images "
 			"without a second ramdisk, PCR3 and PCR4 only say where an enclave runs. Compare PCR0, or "
 			"PCR1 and PCR2, or PCR8.",
 			names);
@@ -273,15 +281,15 @@ static void check_nonce(const struct verify_policy *p, struct verify_verdict *d)
 	const struct bytes want = {p->nonce.b, p->nonce.n};
 	if (!p->nonce.present) {
 		verdict_not_asked(d, CHECK_NONCE,
-				  "No nonce was required: nothing but its timestamp tells this document "
-				  "from an older one that is shown again.");
+				  "No nonce was required: this may be a copy of a document that was made for somebody "
+				  "else, and nothing but its timestamp tells it from an older one.");
 		return;
 	}
 	if (want.n < VERIFY_NONCE_WEAK)
 		verdict_warn(d,
-			     "The required nonce has %zu bytes; one of fewer than %d may have been guessed or used "
+			     "The required nonce has %zu byte%s; one of fewer than %d may have been guessed or used "
 			     "before. Take %d random bytes or more.",
-			     want.n, VERIFY_NONCE_WEAK, VERIFY_NONCE_WEAK);
+			     want.n, want.n == 1 ? "" : "s", VERIFY_NONCE_WEAK, VERIFY_NONCE_WEAK);
 	if (d->view.nonce.p == NULL) {
 		verdict_fail(d, CHECK_NONCE, VERIFY_NONCE_MISSING, "nonce",
 			     "The document holds no nonce: it was not made for this request.");
@@ -303,7 +311,7 @@ static void check_user_data(const struct verify_policy *p, struct verify_verdict
 	char is[SHORT_SIZE], wanted[SHORT_SIZE];
 	const struct bytes want = {p->user_data.b, p->user_data.n};
 	if (!p->user_data.present) {
-		verdict_not_asked(d, CHECK_USER_DATA, "No user data was required.");
+		verdict_not_asked(d, CHECK_USER_DATA, "No user data was required: any would have passed.");
 	} else if (d->view.user_data.p == NULL) {
 		verdict_fail(d, CHECK_USER_DATA, VERIFY_USER_DATA_MISMATCH, "user_data",
 			     "The document holds no user data.");
@@ -332,7 +340,7 @@ enum err verify_document(struct verify *v, const struct verify_policy *p, struct
 	if (e != ERR_OK || !d->signed_facts)
 		return e;
 	if (!d->aws_root)
-		verdict_warn(d, "The root is the one that was given, not AWS's: whoever holds its key can make such "
+		verdict_warn(d, "The root is the one that you gave, not AWS's: whoever holds its key can make such "
 				"documents without any enclave.");
 	set_time(v, p, d);
 	check_validity(d);

@@ -7,65 +7,68 @@
 
 #include "base/encode.h"
 
-enum { NOTE_COLUMN = 2, ITEM_COLUMN = 4 };
+/* What stands in front of a line that goes on the one before. */
+static const char at_edge[] = "", at_note[] = "  ", at_item[] = "    ", at_value[] = "              ",
+		  at_stated[] = "  |   ";
+_Static_assert(sizeof at_value - 1 == PAGE_VALUE_COLUMN, "values stand below each other");
 
-static bool printable(uint8_t c)
+enum { SHOWN_SIZE = 5 }; /* \xNN */
+
+static size_t show(uint8_t c, char out[SHOWN_SIZE])
 {
-	return c >= 0x20 && c <= 0x7e;
+	return (size_t)snprintf(out, SHOWN_SIZE, c > 0x20 && c <= 0x7e ? "%c" : "\\x%02x", c);
 }
 
-static bool all_printable(struct bytes x)
+static size_t next_line(struct buf *out, const char *indent)
 {
-	for (size_t i = 0; i < x.n; i++)
-		if (!printable(x.p[i]))
-			return false;
-	return true;
+	buf_put_u8(out, '\n');
+	buf_put_str(out, indent);
+	return strlen(indent);
 }
 
-static size_t put_plain(struct buf *out, struct bytes x)
+/* Up to the next space; those that it begins with are its own, and so shown. */
+static struct bytes next_word(struct bytes text, size_t at)
 {
-	const size_t before = out->n;
-	for (size_t i = 0; i < x.n; i++) {
-		if (printable(x.p[i]))
-			buf_put_u8(out, x.p[i]);
-		else
-			buf_printf(out, "\\x%02x", x.p[i]);
-	}
-	return out->n - before;
+	size_t end = at;
+	while (end < text.n && text.p[end] == ' ')
+		end++;
+	while (end < text.n && text.p[end] != ' ')
+		end++;
+	return bytes_of(text.p + at, end - at);
 }
 
-static void put_spaces(struct buf *out, size_t n)
+/* A word that is longer than a line begins where it is; any other is in one piece. */
+static void put_wrapped(struct buf *out, size_t column, const char *indent, struct bytes text)
 {
-	for (size_t i = 0; i < n; i++)
-		buf_put_u8(out, ' ');
-}
-
-/* Only the one space at which a line ends is lost, so a value that is shown has the spaces that it has. */
-static void put_wrapped(struct buf *out, size_t column, size_t indent, struct bytes text)
-{
+	const size_t edge = strlen(indent);
 	size_t at = 0;
 	for (bool first = true; at <= text.n; first = false) {
-		size_t end = at;
-		while (end < text.n && text.p[end] != ' ')
-			end++;
-		const struct bytes word = {text.p + at, end - at};
-		if (!first && column + 1 + word.n > PAGE_WIDTH && column > indent) {
-			buf_put_u8(out, '\n');
-			put_spaces(out, indent);
-			column = indent;
+		const struct bytes word = next_word(text, at);
+		char shown[SHOWN_SIZE];
+		size_t width = 0;
+		for (size_t i = 0; i < word.n; i++)
+			width += show(word.p[i], shown);
+		if (column + !first + width > PAGE_WIDTH && column > edge && (!first || edge + width <= PAGE_WIDTH)) {
+			column = next_line(out, indent);
 		} else if (!first) {
 			buf_put_u8(out, ' ');
 			column++;
 		}
-		column += put_plain(out, word);
-		at = end + 1;
+		for (size_t i = 0; i < word.n; i++) {
+			width = show(word.p[i], shown);
+			if (column + width > PAGE_WIDTH)
+				column = next_line(out, indent);
+			buf_put_str(out, shown);
+			column += width;
+		}
+		at += word.n + 1;
 	}
 	buf_put_u8(out, '\n');
 }
 
 void page_text(struct buf *out, size_t column, const char *text)
 {
-	put_wrapped(out, column, 0, bytes_str(text));
+	put_wrapped(out, column, at_edge, bytes_str(text));
 }
 
 void page_heading(struct buf *out, const char *text)
@@ -82,20 +85,21 @@ void page_item(struct buf *out, const char *fmt, ...)
 	(void)vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	buf_put_str(out, "  - ");
-	put_wrapped(out, ITEM_COLUMN, ITEM_COLUMN, bytes_str(text));
+	put_wrapped(out, strlen(at_item), at_item, bytes_str(text));
 }
 
 void page_note(struct buf *out, const char *text)
 {
-	put_spaces(out, NOTE_COLUMN);
-	put_wrapped(out, NOTE_COLUMN, NOTE_COLUMN, bytes_str(text));
+	buf_put_str(out, at_note);
+	put_wrapped(out, strlen(at_note), at_note, bytes_str(text));
 }
 
 /* Leaves the writer at the returned column, at least PAGE_VALUE_COLUMN. */
-static size_t put_name(struct buf *out, struct bytes name)
+static size_t put_name(struct buf *out, const char *name)
 {
+	size_t column = 2 + strlen(name);
 	buf_put_str(out, "  ");
-	size_t column = 2 + put_plain(out, name);
+	buf_put_str(out, name);
 	do {
 		buf_put_u8(out, ' ');
 		column++;
@@ -103,9 +107,32 @@ static size_t put_name(struct buf *out, struct bytes name)
 	return column;
 }
 
-void page_field(struct buf *out, struct bytes name, struct bytes value)
+void page_field(struct buf *out, const char *name, struct bytes value)
 {
-	put_wrapped(out, put_name(out, name), PAGE_VALUE_COLUMN, value);
+	put_wrapped(out, put_name(out, name), at_value, value);
+}
+
+static void quote(struct buf *out, struct bytes x)
+{
+	buf_put_u8(out, '"');
+	for (size_t i = 0; i < x.n; i++) {
+		if (x.p[i] == '"' || x.p[i] == '\\')
+			buf_put_u8(out, '\\');
+		buf_put_u8(out, x.p[i]);
+	}
+	buf_put_u8(out, '"');
+}
+
+void page_stated(struct buf *out, struct bytes name, struct bytes value)
+{
+	struct buf text = BUF_INIT(2 * PAGE_NAME_MAX + 8 + value.n);
+	quote(&text, bytes_of(name.p, name.n < PAGE_NAME_MAX ? name.n : PAGE_NAME_MAX));
+	buf_put_str(&text, name.n > PAGE_NAME_MAX ? "...: " : ": ");
+	buf_put_bytes(&text, value);
+	buf_put_str(out, "  | ");
+	put_wrapped(out, strlen("  | "), at_stated, buf_bytes(&text));
+	out->failed |= text.failed;
+	buf_free(&text);
 }
 
 static void put_hex_rows(struct buf *out, struct bytes value)
@@ -113,43 +140,33 @@ static void put_hex_rows(struct buf *out, struct bytes value)
 	for (size_t at = 0; at < value.n; at += PAGE_HEX_ROW / 2) {
 		const size_t left = value.n - at;
 		if (at > 0)
-			put_spaces(out, PAGE_VALUE_COLUMN);
+			buf_put_str(out, at_value);
 		buf_put_hex(out, bytes_of(value.p + at, left < PAGE_HEX_ROW / 2 ? left : PAGE_HEX_ROW / 2));
 		buf_put_str(out, "\n");
 	}
 }
 
-static void put_quoted(struct buf *out, size_t column, struct bytes value)
+void page_value(struct buf *out, const char *name, struct bytes value)
 {
+	const size_t column = put_name(out, name);
 	struct buf text = BUF_INIT(2 * value.n + 2);
-	buf_put_u8(&text, '"');
-	for (size_t i = 0; i < value.n; i++) {
-		if (value.p[i] == '"' || value.p[i] == '\\')
-			buf_put_u8(&text, '\\');
-		buf_put_u8(&text, value.p[i]);
+	if (value.p == NULL) {
+		buf_put_str(out, "none\n");
+	} else if (value.n == 0) {
+		buf_put_str(out, "empty\n");
+	} else if (!bytes_printable(value)) {
+		put_hex_rows(out, value);
+	} else {
+		quote(&text, value);
+		put_wrapped(out, column, at_value, buf_bytes(&text));
 	}
-	buf_put_u8(&text, '"');
-	put_wrapped(out, column, PAGE_VALUE_COLUMN, buf_bytes(&text));
 	out->failed |= text.failed;
 	buf_free(&text);
 }
 
-void page_value(struct buf *out, const char *name, struct bytes value)
-{
-	const size_t column = put_name(out, bytes_str(name));
-	if (value.p == NULL)
-		buf_put_str(out, "none\n");
-	else if (value.n == 0)
-		buf_put_str(out, "empty\n");
-	else if (all_printable(value))
-		put_quoted(out, column, value);
-	else
-		put_hex_rows(out, value);
-}
-
 void page_hex(struct buf *out, const char *name, struct bytes value)
 {
-	(void)put_name(out, bytes_str(name));
+	(void)put_name(out, name);
 	buf_put_hex(out, value);
 	buf_put_u8(out, '\n');
 }

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/encode.h"
 #include "internal.h"
 
 enum { MAX_AGE_MAX_S = 10 * 365 * 24 * 60 * 60, DECIMAL_MAX = 12 };
@@ -14,7 +13,6 @@ static const int64_t at_max_s = INT64_C(253402300799); /* the end of year 9999 *
 
 _Static_assert((int)ATTEST_FIELD_MAX >= (int)VERIFY_NONCE_MAX && (int)ATTEST_FIELD_MAX >= (int)VERIFY_USER_DATA_MAX,
 	       "attest_text_read has room");
-_Static_assert(NSM_PCR_SIZE == 48, "messages speak of 96 hex digits");
 
 void verify_policy_init(struct verify_policy *p)
 {
@@ -48,6 +46,17 @@ enum verify_identity verify_policy_identity(const struct verify_policy *p)
 	return VERIFY_NOT_COMPARED;
 }
 
+/* Whoever asks for an age means it; at its own time every document has the age 0. */
+enum err verify_policy_check(const struct verify_policy *p, struct why *w)
+{
+	if (p->at == VERIFY_AT_DOCUMENT && p->max_age_given)
+		return why_tell(
+			w, ERR_INVALID, "max_age",
+			"Judged as of its own time, a document has no age: leave the greatest age out or make it any, or "
+			"judge the document as of now or of a time in Unix seconds.");
+	return ERR_OK;
+}
+
 /* One spelling only: no sign, no leading zeros. */
 static bool read_decimal(struct bytes text, int64_t max, int64_t *out)
 {
@@ -67,41 +76,26 @@ static bool read_decimal(struct bytes text, int64_t max, int64_t *out)
 
 /* ---- PCRs ---- */
 
-enum err policy_pin(struct verify_policy *p, unsigned index, struct bytes hex, const char *field, struct why *w)
+static enum err add_pin(struct verify_policy *p, const struct verify_pin *fresh, const char *field, struct why *w)
 {
-	struct verify_pin fresh = {.index = index};
-	size_t n = 0;
-	if (hex.n != HEX_SIZE(NSM_PCR_SIZE) || !hex_decode(hex, fresh.value, &n))
-		return why_tell(
-			w, ERR_INVALID, field,
-			"The value of PCR%u is not 96 hex digits (a SHA-384), as nitro-cli build-enclave prints them; "
-			"it has %zu characters.",
-			index, hex.n);
 	if (p->n_pins == VERIFY_PINS_MAX)
 		return why_tell(w, ERR_INVALID, field, "The policy pins more than %d PCR values.", VERIFY_PINS_MAX);
-	p->pins[p->n_pins++] = fresh;
+	p->pins[p->n_pins++] = *fresh;
 	return ERR_OK;
 }
 
-bool policy_pcr_index(struct bytes text, unsigned *out)
+enum err policy_pin(struct verify_policy *p, unsigned index, struct bytes hex, const char *field, struct why *w)
 {
-	int64_t v = 0;
-	if (!read_decimal(text, NSM_PCRS_MAX - 1, &v))
-		return false;
-	*out = (unsigned)v;
-	return true;
+	struct verify_pin fresh = {.index = index};
+	const enum err e = nsm_pcr_value(index, hex, fresh.value, field, w);
+	return e != ERR_OK ? e : add_pin(p, &fresh, field, w);
 }
 
 enum err verify_policy_pcr(struct verify_policy *p, struct bytes n_equals_hex, struct why *w)
 {
-	const uint8_t *sign = n_equals_hex.n == 0 ? NULL : memchr(n_equals_hex.p, '=', n_equals_hex.n);
-	size_t n = sign == NULL ? 0 : (size_t)(sign - n_equals_hex.p);
-	unsigned index = 0;
-	if (!policy_pcr_index(bytes_of(n_equals_hex.p, n), &index))
-		return why_tell(
-			w, ERR_INVALID, "pcr",
-			"A PCR is given as N=HEX, where N is its number from 0 to 31 and HEX its value in 96 hex digits.");
-	return policy_pin(p, index, bytes_of(sign + 1, n_equals_hex.n - n - 1), "pcr", w);
+	struct verify_pin fresh = {.index = 0};
+	const enum err e = nsm_pcr_parse(n_equals_hex, &fresh.index, fresh.value, w);
+	return e != ERR_OK ? e : add_pin(p, &fresh, "pcr", w);
 }
 
 /* ---- the rest, as text ---- */
@@ -143,6 +137,7 @@ enum err verify_policy_max_age(struct verify_policy *p, struct bytes text, struc
 			"left out.",
 			MAX_AGE_MAX_S, VERIFY_MAX_AGE_S);
 	p->max_age_s = s;
+	p->max_age_given = s >= 0;
 	return ERR_OK;
 }
 
@@ -174,20 +169,27 @@ enum err verify_policy_purpose(struct verify_policy *p, struct bytes name, struc
 	return ERR_OK;
 }
 
+enum err verify_policy_root_der(struct verify_policy *p, struct bytes der, struct why *w)
+{
+	if (der.n == 0 || der.n > sizeof p->root_der)
+		return why_set(w, ERR_INTERNAL, "a root of %zu bytes is no certificate", der.n);
+	p->own_root = true;
+	p->root_n = der.n;
+	memcpy(p->root_der, der.p, der.n);
+	return ERR_OK;
+}
+
 enum err verify_policy_root(struct verify_policy *p, struct bytes pem, struct why *w)
 {
 	struct buf der = BUF_INIT(CERT_DER_MAX);
 	struct why inner = {0};
 	enum err e = cert_pem_read(pem, &der, &inner);
-	if (e == ERR_OK) {
-		p->own_root = true;
-		p->root_n = der.n;
-		memcpy(p->root_der, der.p, der.n);
-	} else if (e == ERR_INVALID) {
+	if (e == ERR_OK)
+		e = verify_policy_root_der(p, buf_bytes(&der), w);
+	else if (e == ERR_INVALID)
 		e = why_tell(w, e, "root", "%s.", inner.text);
-	} else {
+	else
 		*w = inner;
-	}
 	buf_free(&der);
 	return e;
 }

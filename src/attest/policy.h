@@ -4,7 +4,6 @@
 
 #include "verify.h"
 
-bool policy_pcr_index(struct bytes text, unsigned *out); /* "0" to "31" */
 /* hex: 96 digits. ERR_INVALID, told, on `field`. */
 enum err policy_pin(struct verify_policy *p, unsigned index, struct bytes hex, const char *field,
 		    struct why *w) MUST_USE;

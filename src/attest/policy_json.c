@@ -49,7 +49,7 @@ static enum err read_pcr(struct verify_policy *p, struct bytes key, const struct
 	unsigned index = 0;
 	char field[WHY_FIELD_MAX];
 	enum err e = ERR_OK;
-	if (!policy_pcr_index(key, &index))
+	if (!nsm_pcr_index(key, &index))
 		return why_tell(
 			w, ERR_INVALID, "pcrs",
 			"Its members are named by the numbers of PCRs, \"0\" to \"31\", and each is 96 hex digits or a list "
@@ -124,10 +124,8 @@ static bool names_sha384(struct bytes algorithm)
 {
 	static const char name[] = "sha384";
 	const size_t n = sizeof name - 1;
-	for (size_t i = 0; i + n <= algorithm.n; i++)
-		if (strncasecmp((const char *)algorithm.p + i, name, n) == 0)
-			return true;
-	return false;
+	return algorithm.n >= n && strncasecmp((const char *)algorithm.p, name, n) == 0 &&
+	       (algorithm.n == n || algorithm.p[n] == ' ' || algorithm.p[n] == '{');
 }
 
 static enum err read_measurement(struct verify_policy *p, struct bytes key, const struct json_value *v, struct why *w)
@@ -190,6 +188,8 @@ enum err verify_policy_read(struct verify_policy *p, const struct json_value *ob
 	struct verify_policy fresh = *p;
 	struct why inner = {0};
 	enum err e = read_members(&fresh, object, &inner);
+	if (e == ERR_OK)
+		e = verify_policy_check(&fresh, &inner);
 	if (e == ERR_INVALID) {
 		char field[WHY_FIELD_MAX];
 		(void)snprintf(field, sizeof field, "policy%s%.50s", inner.field[0] != '\0' ? "." : "", inner.field);
@@ -200,6 +200,15 @@ enum err verify_policy_read(struct verify_policy *p, const struct json_value *ob
 	else
 		*w = inner;
 	return e;
+}
+
+/* A policy is often somebody else's file, and what is wrong with it is quoted on a terminal. */
+static const char *plain(struct why *w)
+{
+	for (char *c = w->text; *c != '\0'; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	return w->text;
 }
 
 enum err verify_policy_text(struct verify_policy *p, struct bytes json, struct why *w)
@@ -213,7 +222,7 @@ enum err verify_policy_text(struct verify_policy *p, struct bytes json, struct w
 	if (e == ERR_OK)
 		e = verify_policy_read(p, json_root(j), w);
 	else if (e == ERR_INVALID)
-		e = why_tell(w, e, "policy", "The policy is not well-formed JSON: %s", inner.text);
+		e = why_tell(w, e, "policy", "The policy is not well-formed JSON: %s", plain(&inner));
 	else
 		*w = inner;
 	json_free(j);

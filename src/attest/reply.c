@@ -1,343 +1,262 @@
-/* reply.c - does a reply say what its document signs?
+/* reply.c - does a reply say what its document signs, and no more?
  *
- * People read the reply's own members, not the signed ones, so each that repeats a signed value must equal it. One that
- * is left out says nothing and so cannot lie.
+ * People and scripts read the reply's own members, not the signed ones. So each that repeats a signed value must equal
+ * it, and none may stand there that the server does not send: nobody could tell it from those that were compared. One
+ * that is left out says nothing and so cannot lie.
  */
 #include "reply.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "base/encode.h"
-
-enum { UNKNOWN_SHOWN = 3, NAME_SHOWN_MAX = 40 };
-
-bool reply_printable(struct bytes text)
-{
-	for (size_t i = 0; i < text.n; i++)
-		if (text.p[i] < ' ' || text.p[i] > '~')
-			return false;
-	return true;
-}
-
-void reply_mismatch(struct verify_verdict *d, const char *field)
-{
-	verdict_fail(d, CHECK_REPLY, VERIFY_REPLY_MISMATCH, field,
-		     "The reply's %s is not what the document signs: the reply was altered, or its sender lies. Rely "
-		     "on nothing but the document.",
-		     field);
-}
+/* A name is shown up to NAME_SHOWN_MAX characters; of the members with one fault NAMES_KEPT are kept. */
+enum { NAME_SHOWN_MAX = 32, NAMES_KEPT = 16 };
 
 /* ---- kinds ---- */
-
-static bool is_type(const struct json_value *v, enum json_type t)
-{
-	return v != NULL && json_type(v) == t;
-}
 
 enum reply_kind reply_kind(const struct json_value *object)
 {
 	const struct json_value *d = json_get(object, "attestation_document");
-	if (is_type(d, JSON_OBJECT))
-		return REPLY_REST;
-	if (is_type(d, JSON_STRING))
+	if (d != NULL && json_type(d) == JSON_STRING)
 		return REPLY_VSOCK;
-	if (d != NULL)
-		return REPLY_OTHER;
-	if (json_get(object, "document") != NULL ||
-	    (json_get(object, "module_id") != NULL && json_get(object, "pcrs") != NULL))
+	if (d != NULL && json_type(d) == JSON_OBJECT)
+		return reply_has_any(object, REPLY_IN_KEY_EXCHANGE) ? REPLY_KEY_EXCHANGE
+		       : reply_has_any(object, REPLY_IN_INFO)	    ? REPLY_INFO
+								    : REPLY_ATTESTATION;
+	if (d == NULL && (json_get(object, "document") != NULL ||
+			  (json_get(object, "module_id") != NULL && json_get(object, "pcrs") != NULL)))
 		return REPLY_BARE;
 	return REPLY_OTHER;
 }
 
 const struct json_value *reply_shown(const struct json_value *object)
 {
-	const enum reply_kind kind = reply_kind(object);
-	return kind == REPLY_REST ? json_get(object, "attestation_document") : kind == REPLY_BARE ? object : NULL;
+	switch (reply_kind(object)) {
+	case REPLY_ATTESTATION:
+	case REPLY_INFO:
+	case REPLY_KEY_EXCHANGE:
+		return json_get(object, "attestation_document");
+	case REPLY_BARE:
+		return object;
+	case REPLY_VSOCK:
+	case REPLY_OTHER:
+		break;
+	}
+	return NULL;
 }
+
+static const struct {
+	unsigned in; /* where its own members stand */
+	const char *purpose;
+} kinds[] = {
+	[REPLY_OTHER] = {0, ""},
+	[REPLY_ATTESTATION] = {REPLY_IN_ATTESTATION, "attestation"},
+	[REPLY_INFO] = {REPLY_IN_INFO, "info"},
+	[REPLY_KEY_EXCHANGE] = {REPLY_IN_KEY_EXCHANGE, "key-exchange"},
+	[REPLY_VSOCK] = {REPLY_IN_VSOCK, ""},
+	[REPLY_BARE] = {REPLY_IN_SHOWN, ""},
+};
 
 const char *verify_reply_purpose(const struct json_value *reply)
 {
-	return json_get(reply, "session_id") != NULL ? "key-exchange"
-	       : json_get(reply, "quote") != NULL    ? "info"
-	       : reply_kind(reply) == REPLY_REST     ? "attestation"
-						     : "";
+	return kinds[reply_kind(reply)].purpose;
 }
 
-/* ---- one member against one signed value: null says that there is none ---- */
+/* ---- names of members ---- */
 
-static bool is_none(const struct json_value *v, struct bytes value)
-{
-	return is_type(v, JSON_NULL) && value.p == NULL;
-}
-
-static bool is_text(const struct json_value *v, struct bytes value)
-{
-	return is_type(v, JSON_STRING) && bytes_equal(json_string(v), value);
-}
-
-static bool is_hex(const struct json_value *v, struct bytes value)
-{
-	if (!is_type(v, JSON_STRING) || value.p == NULL)
-		return is_none(v, value);
-	struct bytes text = json_string(v);
-	bool same = text.n == HEX_SIZE(value.n);
-	for (size_t i = 0; same && i < value.n; i++) {
-		char digits[2];
-		hex_encode(bytes_of(value.p + i, 1), digits);
-		same = memcmp(text.p + 2 * i, digits, sizeof digits) == 0;
-	}
-	return same;
-}
-
-/* In groups of three bytes, so that no value, the document included, needs room for a copy. */
-static bool is_base64(const struct json_value *v, struct bytes value)
-{
-	if (!is_type(v, JSON_STRING) || value.p == NULL)
-		return is_none(v, value);
-	struct bytes text = json_string(v);
-	bool same = text.n == BASE64_SIZE(value.n);
-	for (size_t i = 0; same && i < value.n; i += 3) {
-		char letters[4];
-		base64_encode(bytes_of(value.p + i, value.n - i < 3 ? value.n - i : 3), letters);
-		same = memcmp(text.p + i / 3 * 4, letters, sizeof letters) == 0;
-	}
-	return same;
-}
-
-static bool is_int(const struct json_value *v, int64_t value)
-{
-	return is_type(v, JSON_INT) && json_int(v) == value;
-}
-
-/* ---- the members ---- */
-
-/* With neither of the two it is judged elsewhere, or the server's word, which nothing signed repeats. */
-struct member {
-	const char *name;
-	bool (*is_signed)(const struct verify_verdict *d, const struct json_value *v);
-	bool is_claim; /* equals the claim of its name */
+struct names {
+	size_t n; /* all that there are; the first NAMES_KEPT are kept */
+	char text[NAMES_KEPT][WHY_FIELD_MAX];
 };
 
-static bool module_id(const struct verify_verdict *d, const struct json_value *v)
+/* In printable ASCII, and so that no two names look the same: pcr2 with an invisible letter behind it is not pcr2. */
+static void show_name(struct bytes name, char out[NAME_SHOWN_MAX + sizeof "..."])
 {
-	return is_text(v, d->view.module_id);
+	size_t at = 0;
+	for (size_t i = 0; i < name.n; i++) {
+		const bool plain = bytes_printable(bytes_of(name.p + i, 1)) && name.p[i] != '\\' && name.p[i] != '"';
+		if (at + (plain ? 1 : 4) > NAME_SHOWN_MAX) {
+			memcpy(out + at, "...", 3);
+			at += 3;
+			break;
+		}
+		if (plain)
+			out[at++] = (char)name.p[i];
+		else
+			at += (size_t)snprintf(out + at, 5, "\\x%02x", name.p[i]);
+	}
+	out[at] = '\0';
 }
 
-static bool timestamp_ms(const struct verify_verdict *d, const struct json_value *v)
+static void add_name(struct names *names, const char *prefix, struct bytes name)
 {
-	return is_int(v, d->view.timestamp_ms);
+	char shown[NAME_SHOWN_MAX + sizeof "..."];
+	if (names->n < NAMES_KEPT) {
+		show_name(name, shown);
+		(void)snprintf(names->text[names->n], WHY_FIELD_MAX, "%s%s", prefix, shown);
+	}
+	names->n++;
 }
 
-static bool digest(const struct verify_verdict *d, const struct json_value *v)
+/* At least one name, more only up to `room` characters. */
+static void put_names(const struct names *names, const char *quote, size_t room, struct buf *out)
 {
-	return is_text(v, d->view.digest);
+	const size_t begin = out->n;
+	size_t i = 0;
+	for (; i < names->n && i < NAMES_KEPT; i++) {
+		if (i > 0 && out->n - begin + strlen(names->text[i]) + 2 + 2 * strlen(quote) > room)
+			break;
+		buf_printf(out, "%s%s%s%s", i > 0 ? ", " : "", quote, names->text[i], quote);
+	}
+	if (i < names->n)
+		buf_printf(out, " and %zu more", names->n - i);
 }
 
-static bool pcrs(const struct verify_verdict *d, const struct json_value *v)
+/* ---- what is wrong ---- */
+
+static const struct {
+	enum verify_code code;
+	const char *begin, *one, *many; /* what is said around the names */
+	const char *quote;		/* names that are not ours could read like a sentence of ours */
+} faults[REPLY_FAULTS] = {
+	[REPLY_FAULT_SIGNED] = {VERIFY_REPLY_MISMATCH, "The reply's ", " is not what the document signs.",
+				" are not what the document signs.", ""},
+	[REPLY_FAULT_FOREIGN] = {VERIFY_REPLY_MISMATCH, "The server does not send ",
+				 ", which a person or a script could take for signed.",
+				 ", which a person or a script could take for signed.", "\""},
+	[REPLY_FAULT_FORM] = {VERIFY_REPLY_MISMATCH, "The reply's ",
+			      " is not what the server sends with such a document.",
+			      " are not what the server sends with such a document.", ""},
+	[REPLY_FAULT_CUSTOM] = {VERIFY_CUSTOM_DATA_MISMATCH, "The reply's ",
+				" is not what the signed custom_digest was made of.",
+				" are not what the signed custom_digest was made of.", ""},
+	[REPLY_FAULT_METADATA] = {VERIFY_METADATA_MISMATCH, "The reply's ",
+				  " is not what the signed metadata_digest was made of.",
+				  " are not what the signed metadata_digest was made of.", ""},
+};
+
+struct reading {
+	struct crypto *crypto;
+	struct names wrong[REPLY_FAULTS], unsigned_members;
+};
+
+/* All that is wrong, each kind with an equal share of the room for names; then what follows from it, if it fits. */
+static void put_faults(const struct reading *r, struct buf *out)
 {
-	size_t n = 0;
-	if (json_type(v) != JSON_OBJECT)
-		return false;
-	for (unsigned i = 0; i < NSM_PCRS_MAX; i++) {
-		if (d->view.pcr[i].p == NULL)
+	static const char advice[] = " The reply was altered, or its sender lies: rely on nothing but the document.";
+	enum { MORE_MAX = 16 }; /* " and 1234567 more" */
+	size_t kinds_n = 0, frames = 0;
+	for (int f = 0; f < REPLY_FAULTS; f++) {
+		if (r->wrong[f].n == 0)
 			continue;
-		char index[4];
-		(void)snprintf(index, sizeof index, "%u", i);
-		if (!is_hex(json_get(v, index), d->view.pcr[i]))
-			return false;
-		n++;
+		kinds_n++;
+		frames += strlen(faults[f].begin) + strlen(faults[f].many) + 1 + MORE_MAX;
 	}
-	return json_size(v) == n;
+	const size_t room = frames < WHY_TEXT_MAX ? (WHY_TEXT_MAX - frames) / kinds_n : 0;
+	for (int f = 0; f < REPLY_FAULTS; f++) {
+		const struct names *names = &r->wrong[f];
+		if (names->n == 0)
+			continue;
+		buf_printf(out, "%s%s", out->n > 0 ? " " : "", faults[f].begin);
+		put_names(names, faults[f].quote, room, out);
+		buf_put_str(out, names->n == 1 ? faults[f].one : faults[f].many);
+	}
+	if (out->n + sizeof advice <= WHY_TEXT_MAX)
+		buf_put_str(out, advice);
 }
 
-static bool certificate(const struct verify_verdict *d, const struct json_value *v)
+static enum err conclude(const struct reading *r, struct verify_verdict *d, struct why *w)
 {
-	return is_base64(v, d->view.certificate);
+	struct buf text = BUF_INIT(4096);
+	int f = 0;
+	while (f < REPLY_FAULTS && r->wrong[f].n == 0)
+		f++;
+	if (f < REPLY_FAULTS)
+		put_faults(r, &text);
+	else
+		put_names(&r->unsigned_members, "", WHY_TEXT_MAX, &text);
+	const char *said = buf_cstr(&text);
+	enum err e = buf_check(&text, w);
+	if (e != ERR_OK)
+		goto out;
+	if (f < REPLY_FAULTS)
+		verdict_fail(d, CHECK_REPLY, faults[f].code, r->wrong[f].text[0], "%s", said);
+	else if (said[0] != '\0')
+		verdict_pass(d, CHECK_REPLY, "Not signed: %s. Every other member repeats what is signed.", said);
+	else
+		verdict_pass(d, CHECK_REPLY, "Every member repeats what is signed.");
+out:
+	buf_free(&text);
+	return e;
 }
 
-static bool cabundle(const struct verify_verdict *d, const struct json_value *v)
-{
-	bool same = json_type(v) == JSON_ARRAY && json_size(v) == d->view.n_cabundle;
-	for (size_t i = 0; same && i < d->view.n_cabundle; i++)
-		same = is_base64(json_at(v, i), d->view.cabundle[i]);
-	return same;
-}
-
-static bool public_key(const struct verify_verdict *d, const struct json_value *v)
-{
-	return is_base64(v, d->view.public_key);
-}
-
-static bool user_data(const struct verify_verdict *d, const struct json_value *v)
-{
-	return is_base64(v, d->view.user_data);
-}
-
-static bool nonce(const struct verify_verdict *d, const struct json_value *v)
-{
-	return is_base64(v, d->view.nonce);
-}
-
-static bool document(const struct verify_verdict *d, const struct json_value *v)
-{
-	return is_base64(v, buf_bytes(&d->document));
-}
-
-static bool pcr2(const struct verify_verdict *d, const struct json_value *v)
-{
-	return is_hex(v, d->view.pcr[2]);
-}
-
-static bool nonce_hex(const struct verify_verdict *d, const struct json_value *v)
-{
-	return is_hex(v, d->view.nonce);
-}
-
-static bool nonce_text(const struct verify_verdict *d, const struct json_value *v)
-{
-	return is_text(v, d->view.nonce) || is_none(v, d->view.nonce);
-}
-
-static bool has_public_key(const struct verify_verdict *d, const struct json_value *v)
-{
-	return json_type(v) == (d->view.public_key.n > 0 ? JSON_TRUE : JSON_FALSE);
-}
-
-static bool document_size(const struct verify_verdict *d, const struct json_value *v)
-{
-	return is_int(v, (int64_t)d->document.n);
-}
-
-static const struct member shown_members[] = {
-	{"module_id", module_id, false},
-	{"timestamp", timestamp_ms, false},
-	{"digest", digest, false},
-	{"pcrs", pcrs, false},
-	{"certificate", certificate, false},
-	{"cabundle", cabundle, false},
-	{"public_key", public_key, false},
-	{"user_data", user_data, false},
-	{"nonce", nonce, false},
-	{"document", document, false},
-	{"_warning", NULL, false},
-};
-
-/* Of all kinds together: else a reply would only have to be dressed up as another kind to say what it likes. */
-static const struct member reply_members[] = {
-	{"attestation_document", NULL, false},
-	{"pcr2", pcr2, false},
-	{"user_data", NULL, false},
-	{"timestamp", NULL, true},
-	{"nonce_hex", nonce_hex, false},
-	{"quote", document, false},
-	{"session_id", NULL, true},
-	{"session_key_hash", NULL, true},
-	{"user_key_hash", NULL, true},
-	{"custom_digest", NULL, true},
-	{"custom_digest_method", NULL, true},
-	{"custom_data", NULL, false},
-	{"custom_data_canonical", NULL, false},
-	{"metadata", NULL, false},
-	{"nonce", nonce_text, false},
-	{"has_public_key", has_public_key, false},
-	{"document_size", document_size, false},
-	{"success", NULL, false},
-	{"nonce_encoding", NULL, false},
-	{"tee_verified", NULL, false},
-	{"_warning", NULL, false},
-	{"verification_instructions", NULL, false},
-	{"eventLog", NULL, false},
-	{"encrypted_session_key", NULL, false},
-	{"expires_in_minutes", NULL, false},
-};
-
-struct table {
-	const struct member *m;
-	size_t n;
-};
-#define TABLE(members) ((struct table){(members), sizeof(members) / sizeof((members)[0])})
-
-static bool knows(struct table t, struct bytes name)
-{
-	for (size_t i = 0; i < t.n; i++)
-		if (bytes_is(name, t.m[i].name))
-			return true;
-	return false;
-}
+/* ---- comparing ---- */
 
 /* Where the signed claims could not be read, nothing may pass for one of them. */
 static bool is_claim(const struct verify_verdict *d, const char *name, const struct json_value *v)
 {
-	const struct json_value *c = d->claims == NULL ? NULL : json_get(json_root(d->claims), name);
-	if (c == NULL)
+	const struct bytes c = reply_claim(d, name);
+	if (c.p == NULL)
 		return json_type(v) == JSON_NULL;
-	return json_type(c) == JSON_STRING && is_text(v, json_string(c));
+	return json_type(v) == JSON_STRING && bytes_equal(json_string(v), c);
 }
 
-/* The members that `t` knows and `but` does not. */
-static void compare(const struct json_value *object, const char *prefix, struct table t, struct table but,
-		    struct verify_verdict *d)
+static enum err compare_member(struct reading *r, const struct reply_member *m, const struct json_value *v,
+			       const struct verify_verdict *d, enum reply_fault *fault, struct why *w)
 {
-	for (size_t i = 0; i < t.n; i++) {
-		const struct member *m = &t.m[i];
-		const struct json_value *v = json_get(object, m->name);
-		if (v == NULL || knows(but, bytes_str(m->name)) || (m->is_signed == NULL && !m->is_claim) ||
-		    (m->is_claim ? is_claim(d, m->name, v) : m->is_signed(d, v)))
-			continue;
-		char field[WHY_FIELD_MAX];
-		(void)snprintf(field, sizeof field, "%s%s", prefix, m->name);
-		reply_mismatch(d, field);
+	switch (m->as) {
+	case REPLY_AS_DOCUMENT:
+		break;
+	case REPLY_AS_SIGNED:
+		*fault = m->fits(d, v) ? REPLY_FAULTS : REPLY_FAULT_SIGNED;
+		break;
+	case REPLY_AS_CLAIM:
+		*fault = is_claim(d, m->name, v) ? REPLY_FAULTS : REPLY_FAULT_SIGNED;
+		break;
+	case REPLY_AS_UNSIGNED:
+		*fault = m->fits(d, v) ? REPLY_FAULTS : REPLY_FAULT_FORM;
+		break;
+	case REPLY_AS_CLAIMS:
+	case REPLY_AS_CUSTOM_DATA:
+	case REPLY_AS_CUSTOM_TEXT:
+	case REPLY_AS_METADATA:
+		return reply_contents(r->crypto, m, v, d, fault, w);
 	}
+	return ERR_OK;
 }
 
-/* What nobody compared is named, so that nobody takes it for proven. */
-static void warn_of_unknown(const struct json_value *object, struct table t, struct table more,
-			    struct verify_verdict *d)
+static enum err compare(struct reading *r, const struct json_value *object, const char *prefix, unsigned in,
+			const struct verify_verdict *d, struct why *w)
 {
-	struct buf names = BUF_INIT(UNKNOWN_SHOWN * (NAME_SHOWN_MAX + 2) + 1);
-	size_t n = 0, shown = 0;
 	void *it = NULL;
 	struct bytes name;
 	const struct json_value *v;
 	while (json_next(object, &it, &name, &v)) {
-		if (knows(t, name) || knows(more, name))
-			continue;
-		n++;
-		if (shown == UNKNOWN_SHOWN || name.n == 0 || name.n > NAME_SHOWN_MAX || !reply_printable(name))
-			continue;
-		buf_put_str(&names, shown++ == 0 ? ": " : ", ");
-		buf_put_bytes(&names, name);
+		const struct reply_member *m = reply_member(in, name);
+		enum reply_fault fault = m == NULL ? REPLY_FAULT_FOREIGN : REPLY_FAULTS;
+		enum err e = m == NULL ? ERR_OK : compare_member(r, m, v, d, &fault, w);
+		if (e != ERR_OK)
+			return e;
+		if (fault != REPLY_FAULTS)
+			add_name(&r->wrong[fault], prefix, name);
+		else if (m->as == REPLY_AS_UNSIGNED)
+			add_name(&r->unsigned_members, prefix, name);
 	}
-	const char *list = buf_cstr(&names);
-	if (n > 0)
-		verdict_warn(d,
-			     "%zu member%s of the reply %s not known here, and nothing signed was found to vouch for "
-			     "%s%s.",
-			     n, n == 1 ? "" : "s", n == 1 ? "is" : "are", n == 1 ? "it" : "them",
-			     list == NULL ? "" : list);
-	buf_free(&names);
+	return ERR_OK;
 }
 
 enum err verify_mirrors(struct verify *v, const struct json_value *reply, struct verify_verdict *d, struct why *w)
 {
-	/* attestd's vsock replies tell the server's own clock, in ms. */
-	static const struct member clock[] = {{"timestamp", NULL, false}};
-	const struct table shown = TABLE(shown_members), members = TABLE(reply_members), none = {NULL, 0};
-	const struct json_value *tee = json_get(reply, "tee_verified"), *when = json_get(reply, "timestamp");
+	struct reading r = {.crypto = v->crypto};
 	const enum reply_kind kind = reply_kind(reply);
-	if (kind == REPLY_REST) {
-		compare(reply_shown(reply), "attestation_document.", shown, none, d);
-		warn_of_unknown(reply_shown(reply), shown, none, d);
-	} else if (kind == REPLY_BARE) {
-		compare(reply, "", shown, none, d);
-	}
-	const bool own_clock = kind == REPLY_VSOCK && is_type(when, JSON_INT);
-	compare(reply, "", members, kind == REPLY_BARE ? shown : own_clock ? TABLE(clock) : none, d);
-	warn_of_unknown(reply, members, kind == REPLY_BARE ? shown : none, d);
-	enum err e = reply_contents(v->crypto, reply, d, w);
-	if (e == ERR_OK && d->results[CHECK_REPLY] != CHECK_FAIL)
-		verdict_pass(d, CHECK_REPLY, "What the reply repeats of the document is what is signed%s.",
-			     is_type(tee, JSON_TRUE) ? "; its tee_verified is only the server's word" : "");
-	return e;
+	const struct json_value *shown = reply_shown(reply);
+	enum err e = ERR_OK;
+	if (shown != NULL && shown != reply)
+		e = compare(&r, shown, "attestation_document.", REPLY_IN_SHOWN, d, w);
+	if (e == ERR_OK)
+		e = compare(&r, reply, "", kinds[kind].in, d, w);
+	if (e != ERR_OK)
+		return e;
+	reply_contents_missing(reply, d);
+	return conclude(&r, d, w);
 }

@@ -56,6 +56,8 @@ void verdict_fail(struct verify_verdict *d, enum verify_check c, enum verify_cod
 {
 	va_list ap;
 	va_start(ap, fmt);
+	if (d->results[c] != CHECK_FAIL)
+		d->codes[c] = code;
 	set(d, c, CHECK_FAIL, fmt, ap);
 	va_end(ap);
 	if (d->code != VERIFY_VERIFIED)
@@ -67,7 +69,8 @@ void verdict_fail(struct verify_verdict *d, enum verify_check c, enum verify_cod
 
 void verdict_warn(struct verify_verdict *d, const char *fmt, ...)
 {
-	if (d->n_warnings == VERIFY_WARNINGS_MAX)
+	d->warnings_lost = d->warnings_lost || d->n_warnings == VERIFY_WARNINGS_MAX;
+	if (d->warnings_lost)
 		return;
 	va_list ap;
 	va_start(ap, fmt);
@@ -90,6 +93,19 @@ void verdict_time(int64_t s, char out[CLOCK_TEXT_SIZE])
 	clock_text((s < 0 ? 0 : s > past_clock_text ? past_clock_text : s) * 1000, out);
 }
 
+void verdict_span(int64_t s, char out[VERDICT_SPAN_SIZE])
+{
+	static const struct {
+		int64_t from, seconds;
+		const char *name;
+	} units[] = {{3 * 86400, 86400, "days"}, {3 * 3600, 3600, "hours"}, {300, 60, "minutes"}, {0, 1, "s"}};
+	const int64_t span = s >= 0 ? s : s == INT64_MIN ? INT64_MAX : -s;
+	size_t i = 0;
+	while (span < units[i].from)
+		i++;
+	(void)snprintf(out, VERDICT_SPAN_SIZE, "%lld %s", (long long)(span / units[i].seconds), units[i].name);
+}
+
 /* ---- asking ---- */
 
 bool verify_verdict_good(const struct verify_verdict *d)
@@ -107,24 +123,9 @@ const char *verify_verdict_message(const struct verify_verdict *d)
 	return d->message;
 }
 
-struct bytes verify_verdict_pcr(const struct verify_verdict *d, unsigned index)
-{
-	return d->signed_facts && index < NSM_PCRS_MAX ? d->view.pcr[index] : bytes_of(NULL, 0);
-}
-
 struct bytes verify_verdict_user_data(const struct verify_verdict *d)
 {
 	return d->signed_facts ? d->view.user_data : bytes_of(NULL, 0);
-}
-
-int64_t verify_verdict_timestamp_ms(const struct verify_verdict *d)
-{
-	return d->signed_facts ? d->view.timestamp_ms : 0;
-}
-
-bool verify_verdict_debug(const struct verify_verdict *d)
-{
-	return d->signed_facts && d->debug;
 }
 
 /* ---- JSON ---- */
@@ -133,25 +134,6 @@ static void put_text(struct buf *out, const char *key, const char *text)
 {
 	json_put_key(out, key);
 	json_put_cstr(out, text);
-}
-
-static void put_flag(struct buf *out, const char *key, bool value)
-{
-	json_put_key(out, key);
-	json_put_bool(out, value);
-}
-
-static void put_hex(struct buf *out, const char *key, struct bytes x)
-{
-	json_put_key(out, key);
-	json_put_hex(out, x);
-}
-
-static void put_time(struct buf *out, const char *key, int64_t s)
-{
-	char text[CLOCK_TEXT_SIZE];
-	verdict_time(s, text);
-	put_text(out, key, text);
 }
 
 static void put_checks(struct buf *out, const struct verify_verdict *d)
@@ -191,10 +173,67 @@ static void put_warnings(struct buf *out, const struct verify_verdict *d)
 	buf_put_u8(out, ']');
 }
 
+/* Writes the name of a member that states what was signed. False if nothing may be stated: then it is null. */
+static bool fact(struct buf *out, const struct verify_verdict *d, const char *key)
+{
+	json_put_key(out, key);
+	if (!d->signed_facts)
+		json_put_cstr(out, NULL);
+	return d->signed_facts;
+}
+
+static void fact_text(struct buf *out, const struct verify_verdict *d, const char *key, const char *text)
+{
+	if (fact(out, d, key))
+		json_put_cstr(out, text);
+}
+
+static void fact_string(struct buf *out, const struct verify_verdict *d, const char *key, struct bytes text)
+{
+	if (fact(out, d, key))
+		json_put_string(out, text);
+}
+
+static void fact_hex(struct buf *out, const struct verify_verdict *d, const char *key, struct bytes x)
+{
+	if (fact(out, d, key))
+		json_put_hex(out, x);
+}
+
+static void fact_int(struct buf *out, const struct verify_verdict *d, const char *key, int64_t value)
+{
+	if (fact(out, d, key))
+		json_put_int(out, value);
+}
+
+static void fact_flag(struct buf *out, const struct verify_verdict *d, const char *key, bool value)
+{
+	if (fact(out, d, key))
+		json_put_bool(out, value);
+}
+
+static void fact_time(struct buf *out, const struct verify_verdict *d, const char *key, int64_t s)
+{
+	char text[CLOCK_TEXT_SIZE];
+	verdict_time(s, text);
+	fact_text(out, d, key, text);
+}
+
+static void put_root(struct buf *out, const struct verify_verdict *d)
+{
+	if (!fact(out, d, "root"))
+		return;
+	buf_put_u8(out, '{');
+	fact_hex(out, d, "sha256", bytes_of(d->root_sha256, SHA256_SIZE));
+	fact_flag(out, d, "aws", d->aws_root);
+	buf_put_u8(out, '}');
+}
+
 static void put_compared(struct buf *out, const struct verify_verdict *d)
 {
 	bool first = true;
-	json_put_key(out, "pcrs_compared");
+	if (!fact(out, d, "pcrs_compared"))
+		return;
 	buf_put_u8(out, '[');
 	for (unsigned i = 0; i < NSM_PCRS_MAX; i++) {
 		if ((d->compared >> i & 1u) == 0)
@@ -210,8 +249,9 @@ static void put_compared(struct buf *out, const struct verify_verdict *d)
 static void put_claims(struct buf *out, const struct verify_verdict *d)
 {
 	struct why unused = {0};
-	put_text(out, "purpose", d->purpose[0] != '\0' ? d->purpose : NULL);
-	json_put_key(out, "claims");
+	fact_text(out, d, "purpose", d->purpose[0] != '\0' ? d->purpose : NULL);
+	if (!fact(out, d, "claims"))
+		return;
 	if (d->claims == NULL)
 		json_put_cstr(out, NULL);
 	else if (json_canon_all(json_root(d->claims), out, &unused) != ERR_OK)
@@ -223,73 +263,38 @@ static void put_facts(struct buf *out, const struct verify_verdict *d)
 	static const char *const identities[] = {
 		[VERIFY_NOT_COMPARED] = "not_compared", [VERIFY_WEAK] = "weak", [VERIFY_COMPARED] = "compared"};
 	const struct attest_view *v = &d->view;
-	json_put_key(out, "module_id");
-	json_put_string(out, v->module_id);
-	json_put_key(out, "pcrs");
-	attest_put_pcrs(out, v);
-	put_hex(out, "user_data", v->user_data);
-	put_hex(out, "nonce", v->nonce);
-	put_hex(out, "public_key", v->public_key);
-	json_put_key(out, "digest");
-	json_put_string(out, v->digest);
-	json_put_key(out, "timestamp");
-	json_put_int(out, v->timestamp_ms);
-	put_time(out, "time", v->timestamp_ms / 1000);
-	json_put_key(out, "age_seconds");
-	json_put_int(out, d->age_s);
-	put_flag(out, "historic", d->historic);
-	put_flag(out, "debug", d->debug);
-	put_time(out, "certificate_not_before", d->not_before_s);
-	put_time(out, "certificate_not_after", d->not_after_s);
-	json_put_key(out, "root");
-	buf_put_u8(out, '{');
-	put_hex(out, "sha256", bytes_of(d->root_sha256, SHA256_SIZE));
-	put_flag(out, "aws", d->aws_root);
-	buf_put_u8(out, '}');
-	put_time(out, "verified_at", d->at_s);
-	put_text(out, "identity", identities[d->identity]);
+	fact_string(out, d, "module_id", v->module_id);
+	if (fact(out, d, "pcrs"))
+		attest_put_pcrs(out, v);
+	fact_hex(out, d, "user_data", v->user_data);
+	fact_hex(out, d, "nonce", v->nonce);
+	fact_hex(out, d, "public_key", v->public_key);
+	fact_string(out, d, "digest", v->digest);
+	fact_int(out, d, "timestamp", v->timestamp_ms);
+	fact_time(out, d, "time", v->timestamp_ms / 1000);
+	fact_int(out, d, "age_seconds", d->age_s);
+	fact_flag(out, d, "historic", d->historic);
+	fact_flag(out, d, "debug", d->debug);
+	fact_time(out, d, "certificate_not_before", d->not_before_s);
+	fact_time(out, d, "certificate_not_after", d->not_after_s);
+	put_root(out, d);
+	fact_time(out, d, "verified_at", d->at_s);
+	fact_text(out, d, "identity", identities[d->identity]);
 	put_compared(out, d);
 	put_claims(out, d);
-}
-
-static void put_no_facts(struct buf *out)
-{
-	static const char *const facts[] = {"module_id",
-					    "pcrs",
-					    "user_data",
-					    "nonce",
-					    "public_key",
-					    "digest",
-					    "timestamp",
-					    "time",
-					    "age_seconds",
-					    "historic",
-					    "debug",
-					    "certificate_not_before",
-					    "certificate_not_after",
-					    "root",
-					    "verified_at",
-					    "identity",
-					    "pcrs_compared",
-					    "purpose",
-					    "claims"};
-	for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
-		put_text(out, facts[i], NULL);
 }
 
 void verify_verdict_json(const struct verify_verdict *d, struct buf *out)
 {
 	buf_put_u8(out, '{');
-	put_flag(out, "verified", d->good);
+	json_put_key(out, "verified");
+	json_put_bool(out, d->good);
 	put_text(out, "code", verify_code_name(d->code));
 	put_text(out, "message", d->message);
 	put_text(out, "field", d->field[0] != '\0' ? d->field : NULL);
 	put_checks(out, d);
 	put_warnings(out, d);
 	put_text(out, "input", d->input);
-	if (d->signed_facts)
-		put_facts(out, d);
-	else
-		put_no_facts(out);
+	put_facts(out, d);
 	buf_put_u8(out, '}');
 }

@@ -32,11 +32,13 @@ struct verify_verdict {
 	bool good;
 	enum verify_code code;	    /* of the first check that failed */
 	char message[WHY_TEXT_MAX]; /* a sentence on it */
-	char field[WHY_FIELD_MAX];  /* the member of the reply, or "PCR0", that it is about; "" if none */
+	char field[WHY_FIELD_MAX];  /* what it is about (verify.h); "" if nothing that has a name */
 	enum check_result results[CHECK_COUNT];
+	enum verify_code codes[CHECK_COUNT];	 /* of a check that failed */
 	char details[CHECK_COUNT][WHY_TEXT_MAX]; /* a sentence a check: what was seen, or "" */
 	char warnings[VERIFY_WARNINGS_MAX][WHY_TEXT_MAX];
 	size_t n_warnings;
+	bool warnings_lost; /* there was no room for one: this must not become a verdict */
 
 	const char *input; /* "cose", "base64", "hex", "reply"; NULL if unknown */
 	bool signed_facts; /* signature and chain hold: what follows may be stated */
@@ -53,6 +55,7 @@ struct verify_verdict {
 	uint32_t compared;	       /* bit i: PCR i was pinned, and fits */
 	struct json *claims;	       /* of user_data, once read; NULL if it is none of ours */
 	char purpose[16];	       /* of the claims */
+	const char *purpose_as;	       /* "you required": what wants one; read where one is wanted */
 };
 
 /* ---- verdict.c: filling in ---- */
@@ -64,6 +67,8 @@ void verdict_fail(struct verify_verdict *d, enum verify_check c, enum verify_cod
 		  const char *fmt, ...) PRINTF_LIKE(5, 6);
 void verdict_warn(struct verify_verdict *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void verdict_time(int64_t s, char out[CLOCK_TEXT_SIZE]); /* clock_text of any number of seconds */
+enum { VERDICT_SPAN_SIZE = 48 };
+void verdict_span(int64_t s, char out[VERDICT_SPAN_SIZE]); /* "12 s", "4 hours", without the sign */
 
 /* ---- chain.c: the cache of verified chains, keyed by the SHA-256 over root, bundle and leaf ---- */
 enum { CHAIN_CACHE_SIZE = 64 };
@@ -86,6 +91,10 @@ struct verify {
 enum err verify_document(struct verify *v, const struct verify_policy *p, struct verify_verdict *d,
 			 struct why *w) MUST_USE;
 
+/* ---- verify.c: the end of it ---- */
+/* Decides whether it is good. ERR_INTERNAL when a check has no result or a warning was lost. */
+enum err verdict_conclude(struct verify_verdict *d, struct why *w) MUST_USE;
+
 /* ---- claims_read.c: what user_data says, read strictly (UTF-8, no BOM, no duplicates, `purpose` first) ---- */
 /* Check PURPOSE, over d->view.user_data. wanted: the purpose that policy or the kind of reply asks for, "" for none;
  * then user_data that is not a claim of ours is no fault (d->claims stays NULL, the check is not asked for). With a
@@ -101,11 +110,12 @@ enum err verify_read_input(struct bytes input, enum verify_format format, struct
 enum err verify_read_reply(const struct json_value *reply, struct verify_verdict *d, struct why *w) MUST_USE;
 
 /* ---- reply.c: the reply's own fields ---- */
-/* The purpose that a reply of this kind must have: "key-exchange" (session_id), "info" (quote), "attestation"; "" for a
- * bare `attestation_document` object and for a vsock reply, whose claims are the asker's. */
+/* The purpose that a reply of this kind must have: "key-exchange" or "info" if it has any member that only such a reply
+ * has, else "attestation"; "" for a bare `attestation_document` object and for a vsock reply, whose claims are the
+ * asker's. */
 const char *verify_reply_purpose(const struct json_value *reply);
-/* Check REPLY: every member that mirrors a signed value equals it, custom data and metadata have their signed digests.
- * Only with d->signed_facts. */
+/* Check REPLY: every member that mirrors a signed value equals it, custom data and metadata have their signed digests,
+ * what is not signed has its form, and no other member stands there. Only with d->signed_facts. */
 enum err verify_mirrors(struct verify *v, const struct json_value *reply, struct verify_verdict *d,
 			struct why *w) MUST_USE;
 

@@ -45,15 +45,24 @@ bool verify_format_parse(struct bytes name, enum verify_format *out)
 	return false;
 }
 
+/* Where a reply of that purpose comes from. */
+static const char *route(const char *purpose)
+{
+	return strcmp(purpose, "key-exchange") == 0 ? "POST /key-exchange"
+	       : strcmp(purpose, "info") == 0	    ? "GET /attestation"
+						    : "POST /attestation";
+}
+
 /* A reply of a kind says by its members what it is for; the policy may say it too. */
 static enum err judge_purpose(const struct verify_policy *p, const struct json_value *reply, struct verify_verdict *d,
 			      struct why *w)
 {
 	const char *of_reply = reply != NULL ? verify_reply_purpose(reply) : "";
 	const char *wanted = p->purpose[0] != '\0' ? p->purpose : of_reply;
+	d->purpose_as = p->purpose[0] != '\0' ? "you required" : "this kind of reply must have";
 	if (of_reply[0] != '\0' && strcmp(wanted, of_reply) != 0)
-		verdict_fail(d, CHECK_PURPOSE, VERIFY_PURPOSE_MISMATCH, "purpose",
-			     "This is a reply of purpose %s, and one of purpose %s is wanted.", of_reply, wanted);
+		verdict_fail(d, CHECK_PURPOSE, VERIFY_PURPOSE_MISMATCH, "user_data.purpose",
+			     "This is the reply to %s, and one made for %s is wanted.", route(of_reply), wanted);
 	return verify_claims(wanted, d, w);
 }
 
@@ -86,10 +95,12 @@ static const char *which(const struct verify_verdict *d)
 }
 
 /* Good is what passed every check, not merely what failed none. */
-static enum err conclude(struct verify_verdict *d, struct why *w)
+enum err verdict_conclude(struct verify_verdict *d, struct why *w)
 {
 	static const enum verify_check always[] = {CHECK_INPUT,	   CHECK_DOCUMENT,  CHECK_CHAIN,     CHECK_SIGNATURE,
 						   CHECK_VALIDITY, CHECK_TIMESTAMP, CHECK_DEBUG_MODE};
+	if (d->warnings_lost)
+		return why_set(w, ERR_INTERNAL, "the verifier warned of more than %d things", VERIFY_WARNINGS_MAX);
 	if (d->code != VERIFY_VERIFIED)
 		return ERR_OK;
 	bool good = d->signed_facts;
@@ -119,7 +130,7 @@ static enum err new_verdict(struct verify_verdict **out, struct why *w)
 static enum err finish(enum err e, struct verify_verdict *d, struct verify_verdict **out, struct why *w)
 {
 	if (e == ERR_OK)
-		e = conclude(d, w);
+		e = verdict_conclude(d, w);
 	if (e == ERR_OK)
 		*out = d;
 	else

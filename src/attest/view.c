@@ -6,8 +6,9 @@
 #include "internal.h"
 
 #include "cborio.h"
+#include "cose.h"
 
-#define ES384_HEADER "\xa1\x01\x38\x22" /* {1: -35} */
+#define NOT_AN_NSMS "This is not a document as an NSM writes it: it is damaged, cut off, or something else"
 
 enum { COSE_TAG = 18 };
 
@@ -134,7 +135,7 @@ static void read_member(struct cborio_reader *r, uint32_t *seen, struct attest_v
 
 static enum err faulty(struct why *w, const char *part, const struct cborio_reader *r)
 {
-	return why_set(w, ERR_MALFORMED, "Byte %zu of the %s: %s.", r->err_pos, part, r->err_text);
+	return why_set(w, ERR_MALFORMED, NOT_AN_NSMS " (%s, byte %zu: %s).", part, r->err_pos, r->err_text);
 }
 
 /* A map of the one label 1 says how the document is signed, if not as ours are. Anything else is no header of an NSM.
@@ -147,18 +148,23 @@ static enum err other_header(struct bytes header, enum verify_code *fault, struc
 	} known[] = {{{(const uint8_t *)"\xa1\x01\x26", 3}, "ES256"},
 		     {{(const uint8_t *)"\xa1\x01\x38\x23", 4}, "ES512"},
 		     {{(const uint8_t *)"\xa1\x01\x27", 3}, "EdDSA"}};
-	const struct bytes ours = BYTES_LIT(ES384_HEADER);
+	const struct bytes ours = BYTES_LIT(COSE_ES384_HEADER);
 	const bool begins = header.n >= ours.n && bytes_equal(bytes_of(header.p, ours.n), ours);
-	*fault = !begins && header.n > 2 && header.p[0] == 0xa1 && header.p[1] == 0x01 ? VERIFY_ALGORITHM
-										       : VERIFY_COSE_MALFORMED;
+	*fault = VERIFY_ALGORITHM;
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
 		if (bytes_equal(header, known[i].header))
 			return why_set(w, ERR_MALFORMED,
 				       "The document is signed with %s; the NSM of a Nitro enclave signs with ES384.",
 				       known[i].name);
+	if (!begins && header.n > 2 && header.p[0] == 0xa1 && header.p[1] == 0x01)
+		return why_set(
+			w, ERR_MALFORMED,
+			"The document's protected header names another way of signing than ES384 ({1: -35}), with "
+			"which the NSM of a Nitro enclave signs.");
+	*fault = VERIFY_COSE_MALFORMED;
 	return why_set(w, ERR_MALFORMED,
-		       "The protected header, of length %zu, is not that of every Nitro enclave's document, {1: -35}, "
-		       "which stands for ES384.",
+		       NOT_AN_NSMS " (COSE_Sign1, the protected header, of length %zu: it is not {1: -35}, which "
+				   "stands for ES384).",
 		       header.n);
 }
 
@@ -175,7 +181,7 @@ static enum err read_cose(struct bytes cose, struct attest_view *v, enum verify_
 	cborio_check(&r, left == 4, "a COSE_Sign1 has four parts");
 	(void)cborio_more(&r, &left);
 	v->protected_header = cborio_bytes(&r);
-	if (r.err == ERR_OK && !bytes_equal(v->protected_header, BYTES_LIT(ES384_HEADER)))
+	if (r.err == ERR_OK && !bytes_equal(v->protected_header, BYTES_LIT(COSE_ES384_HEADER)))
 		return other_header(v->protected_header, fault, w);
 	(void)cborio_more(&r, &left);
 	uint64_t headers = cborio_map(&r);

@@ -35,6 +35,14 @@ bool bytes_is_zero(struct bytes a)
 	return any == 0;
 }
 
+bool bytes_printable(struct bytes a)
+{
+	for (size_t i = 0; i < a.n; i++)
+		if (a.p[i] < ' ' || a.p[i] > '~')
+			return false;
+	return true;
+}
+
 void mem_wipe(void *p, size_t n)
 {
 	if (n > 0)

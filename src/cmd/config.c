@@ -10,20 +10,18 @@
 
 enum { OUTPUT_MAX = 256 * 1024 };
 
-static const char usage[] =
-	"usage: attestd config check [--config FILE] [--set KEY=VALUE]...\n"
-	"       attestd config show [--security] [--config FILE] [--set KEY=VALUE]...\n"
-	"       attestd config show --example\n"
-	"\n"
-	"check says whether the configuration is right; show prints the values in force.\n"
-	"\n"
-	"  --config FILE    the file to read; else $ATTESTD_CONFIG, else none\n"
-	"  --set KEY=VALUE  sets a key, over the file and over ATTESTD_* variables\n"
-	"  --security       only the keys that enter config_digest, which is the SHA-256 of this output\n"
-	"  --example        an annotated file with every key at its default\n"
-	"  --help           this text\n"
-	"\n"
-	"Exit status: 0 right, 1 wrong, 2 usage, 3 the file cannot be read.\n";
+static const struct help_row rows[] = {
+	{"--security", NULL, "only the keys that enter config_digest, which is the SHA-256 of this output"},
+	{"--example", NULL, "an annotated file with every key at its default"},
+	{0},
+};
+
+static const struct help_part help[] = {
+	{.text = "check says whether the configuration is right; show prints the values in force."},
+	{.rows = options_rows},
+	{.rows = rows},
+	{0},
+};
 
 static int print(const void *p, size_t n)
 {
@@ -59,9 +57,8 @@ static int act(const struct options *o, bool show, bool security)
 	if (show) {
 		config_show(c, security, &out);
 	} else {
-		const char *file = options_file(o);
 		buf_put_str(&out, "ok (file: ");
-		buf_put_str(&out, file != NULL ? file : "none");
+		buf_put_str(&out, o->file != NULL ? o->file : "none");
 		buf_printf(&out, "; ATTESTD_* variables: %zu; flags: %zu)\n", count_variables(), o->n_sets);
 	}
 	status = print_buf(&out);
@@ -80,32 +77,40 @@ static int example(void)
 	return status;
 }
 
-static int run(const struct options *o, const char *command, bool security, bool with_example)
+static int judge(const struct args *a, const struct options *o)
 {
-	const char *action = o->n_args > 0 ? o->args[0] : "";
-	const bool show = strcmp(action, "show") == 0;
+	const char *action = a->n_rest > 0 ? a->rest[0] : "";
+	const bool show = strcmp(action, "show") == 0, security = args_has(a, "--security"),
+		   with_example = args_has(a, "--example");
 
-	if (o->help)
-		return print(usage, sizeof usage - 1);
-	if (o->n_args > 1)
-		return options_fault(command, "`%s` is one argument too many", o->args[1]);
+	if (a->n_rest > 1)
+		return args_fault(a, "`%s` is one argument too many", a->rest[1]);
 	if (!show && strcmp(action, "check") != 0)
-		return options_fault(command, "say check or show");
+		return args_fault(a, "say check or show");
 	if ((security || with_example) && !show)
-		return options_fault(command, "--security and --example belong to show");
-	if (with_example && (security || o->file != NULL || o->n_sets > 0))
-		return options_fault(command, "--example takes no other option");
+		return args_fault(a, "--security and --example belong to show");
+	if (with_example && a->n_options > 1)
+		return args_fault(a, "--example takes no other option");
 	return with_example ? example() : act(o, show, security);
 }
 
-int cmd_config(int argc, char **argv)
+static int run(const struct args *a)
 {
-	bool security = false, with_example = false;
-	const struct option_flag flags[] = {{"--security", NULL, &security}, {"--example", NULL, &with_example}};
 	struct options o;
-	int status = options_read(&o, flags, sizeof flags / sizeof flags[0], argc, argv);
+	int status = options_read(&o, a);
 	if (status == CMD_OK)
-		status = run(&o, argv[0], security, with_example);
+		status = judge(a, &o);
 	options_free(&o);
 	return status;
 }
+
+const struct command cmd_config = {
+	.name = "config",
+	.summary = "check a configuration, or show the values in force",
+	.synopsis = "check [--config FILE] [--set KEY=VALUE]...\n"
+		    "show [--security] [--config FILE] [--set KEY=VALUE]...\n"
+		    "show --example",
+	.help = help,
+	.exits = "0 right, 1 wrong, 2 usage, 3 the file cannot be read.",
+	.run = run,
+};

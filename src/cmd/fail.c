@@ -11,6 +11,10 @@ int cmd_fail(const struct why *w)
 		return CMD_USAGE;
 	case ERR_CONFIG:
 	case ERR_INVALID:
+	case ERR_BAD_MESSAGE:
+	case ERR_REPLAY:
+	case ERR_SESSION:
+	case ERR_NOT_FOUND:
 		return CMD_FALSE;
 	default:
 		return CMD_ENVIRONMENT;

@@ -1,49 +1,52 @@
 /* nsm.c - `attestd nsm`: the NSM by hand. */
 #include "cmd.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "args.h"
 #include "base/encode.h"
 #include "base/file.h"
 #include "nsm.h"
 #include "nsm_show.h"
-#include "options.h"
 
-enum { RANDOM_DEFAULT = 32, RANDOM_MAX = 4096, NUMBER_MAX = UINT16_MAX, OUTPUT_MAX = 64 * 1024 };
+enum { RANDOM_DEFAULT = 32, RANDOM_MAX = 4096, NUMBER_MAX = UINT16_MAX, OUTPUT_MAX = 64 * 1024, WAIT_MS = 30 * 1000 };
 
-static const char usage[] =
-	"usage: attestd nsm [--nsm BACKEND] [--json] describe\n"
-	"       attestd nsm [--nsm BACKEND] [--json] pcr [N]\n"
-	"       attestd nsm [--nsm BACKEND] [--json] extend N (HEX | --file FILE)\n"
-	"       attestd nsm [--nsm BACKEND] [--json] lock (N | --below N)\n"
-	"       attestd nsm [--nsm BACKEND] [--json] random [BYTES]\n"
-	"\n"
-	"Asks the Nitro Secure Module by hand.\n"
-	"\n"
-	"  describe       its version, module id, digest, number of PCRs, and which of them are locked\n"
-	"  pcr            all PCRs, or PCR N: locked or not, value, and whether it is all zeros\n"
-	"  extend         PCR N becomes SHA-384(its value, the data); prints the new value. The data are 1 to 1024 bytes, in\n"
-	"                 hex or as the contents of FILE.\n"
-	"  lock           PCR N, or all PCRs below N, can no longer be extended\n"
-	"  random         random bytes in hex, 1 to 4096 of them, else 32\n"
-	"\n"
-	"  --nsm BACKEND  device (unless told otherwise), simulator, socket:PATH, dummy or auto, as for attestd serve\n"
-	"  --json         the result as one JSON object\n"
-	"  --help         this text\n"
-	"\n"
-	"extend and lock cannot be undone: what they do lasts until the enclave ends. (A simulator that is not behind a\n"
-	"socket ends with this command.) Only locked PCRs are in attestation documents.\n"
-	"\n"
-	"Exit status: 0 done, 1 the NSM refused or failed (its error is named), 2 usage, 3 there is no device or nobody\n"
-	"answers on the socket.\n";
+static const struct help_row action_rows[] = {
+	{"describe", NULL, "its version, module id, digest, number of PCRs, and which of them are locked"},
+	{"pcr", NULL, "all PCRs, or PCR N: locked or not, value, and whether it is all zeros"},
+	{"extend", NULL,
+	 "PCR N becomes SHA-384(its value, the data); prints the new value. The data are 1 to 1024 bytes, in hex or as the "
+	 "contents of FILE."},
+	{"lock", NULL, "PCR N, or all PCRs below N, can no longer be extended"},
+	{"random", NULL, "random bytes in hex, 1 to 4096 of them, else 32"},
+	{0},
+};
+
+static const struct help_row rows[] = {
+	{"--nsm", "BACKEND",
+	 "device (unless told otherwise), simulator, socket:PATH, dummy or auto, as for attestd serve"},
+	{"--file", "FILE", "extend with what is in FILE"},
+	{"--below", "N", "lock all PCRs below N"},
+	{"--json", NULL, "the result as one JSON object"},
+	{0},
+};
+
+static const struct help_part help[] = {
+	{.text = "Asks the Nitro Secure Module by hand."},
+	{.rows = action_rows},
+	{.rows = rows},
+	{.text = "extend and lock cannot be undone: what they do lasts until the enclave ends. (A simulator that is "
+		 "not behind a socket ends with this command.) Only locked PCRs are in attestation documents."},
+	{0},
+};
 
 struct ask {
+	const struct args *line;
 	const char *backend, *file, *below;
-	bool json, help;
+	bool json;
 	char **args; /* behind the action */
-	int n_args;
+	size_t n_args;
 
 	/* what they mean */
 	unsigned index;
@@ -59,7 +62,7 @@ static enum err describe(struct ask *a, struct nsm *n, struct buf *out, struct w
 	struct nsm_description d;
 	const enum err e = nsm_describe(n, &d, w);
 	if (e == ERR_OK)
-		nsm_show_description(out, a->json, nsm_name(n), &d);
+		nsm_show_description(out, a->json, n, &d);
 	return e;
 }
 
@@ -69,7 +72,7 @@ static enum err one_pcr(struct ask *a, struct nsm *n, unsigned i, struct buf *ou
 	bool locked;
 	const enum err e = nsm_pcr(n, i, &value, &locked, w);
 	if (e == ERR_OK)
-		nsm_show_pcr(out, a->json, i, buf_bytes(&value), locked);
+		nsm_show_pcr(out, a->json, n, i, buf_bytes(&value), locked);
 	buf_free(&value);
 	return e;
 }
@@ -79,7 +82,8 @@ static enum err all_pcrs(struct ask *a, struct nsm *n, struct buf *out, struct w
 	struct nsm_description d;
 	enum err e = nsm_describe(n, &d, w);
 	const char *comma = "";
-	buf_put_str(out, a->json ? "{\"pcrs\":[" : "");
+	if (a->json)
+		buf_put_str(out, nsm_is_dummy(n) ? "{\"dummy\":true,\"pcrs\":[" : "{\"pcrs\":[");
 	for (unsigned i = 0; e == ERR_OK && i < d.max_pcrs; i++) {
 		/* The dummy knows those that it lists and no others. */
 		if (nsm_is_dummy(n) && (d.locked_pcrs >> i & 1u) == 0)
@@ -141,29 +145,29 @@ static enum err random_bytes(struct ask *a, struct nsm *n, struct buf *out, stru
 
 /* ---- the command line ---- */
 
-static int read_index(struct ask *a, const char *command, const char *text)
+static int read_index(struct ask *a, const char *text)
 {
 	int64_t i;
-	if (!options_number(text, 0, NUMBER_MAX, &i))
-		return options_fault(command, "`%s` is no number of a PCR", text);
+	if (!args_number(text, 0, NUMBER_MAX, &i))
+		return args_fault(a->line, "`%s` is no number of a PCR", text);
 	a->index = (unsigned)i;
 	a->has_index = true;
 	return CMD_OK;
 }
 
-static int read_nothing(struct ask *a, const char *command)
+static int read_nothing(struct ask *a)
 {
-	return a->n_args == 0 ? CMD_OK : options_fault(command, "unexpected argument `%s`", a->args[0]);
+	return a->n_args == 0 ? CMD_OK : args_fault(a->line, "unexpected argument `%s`", a->args[0]);
 }
 
-static int read_pcr(struct ask *a, const char *command)
+static int read_pcr(struct ask *a)
 {
 	if (a->n_args > 1)
-		return options_fault(command, "unexpected argument `%s`", a->args[1]);
-	return a->n_args == 1 ? read_index(a, command, a->args[0]) : CMD_OK;
+		return args_fault(a->line, "unexpected argument `%s`", a->args[1]);
+	return a->n_args == 1 ? read_index(a, a->args[0]) : CMD_OK;
 }
 
-static int read_data(struct ask *a, const char *command)
+static int read_data(struct ask *a)
 {
 	struct why w = {0};
 	size_t n = 0;
@@ -174,51 +178,51 @@ static int read_data(struct ask *a, const char *command)
 	if (a->file != NULL && file_load("the file", a->file, to, NSM_EXTEND_MAX + 1, &n, &w) != ERR_OK)
 		return cmd_fail(&w);
 	if (a->file != NULL && n > NSM_EXTEND_MAX)
-		return options_fault(command,
-				     "%s has more than the %d bytes that a PCR can be extended with; take its digest "
-				     "instead: attestd nsm extend %u \"$(sha384sum <FILE | cut -c-96)\"",
-				     a->file, NSM_EXTEND_MAX, a->index);
+		return args_fault(a->line,
+				  "%s has more than the %d bytes that a PCR can be extended with; take its digest "
+				  "instead: attestd nsm extend %u \"$(sha384sum <FILE | cut -c-96)\"",
+				  a->file, NSM_EXTEND_MAX, a->index);
 	if (a->file == NULL) {
 		const struct bytes hex = bytes_str(a->args[1]);
 		if (hex.n > HEX_SIZE(NSM_EXTEND_MAX) || !hex_decode(hex, to, &n))
-			return options_fault(command, "the data must be an even number of hex digits, at most %d",
-					     HEX_SIZE(NSM_EXTEND_MAX));
+			return args_fault(a->line, "the data must be an even number of hex digits, at most %d",
+					  HEX_SIZE(NSM_EXTEND_MAX));
 	}
 	if (n == 0)
-		return options_fault(command, "there must be at least one byte to extend a PCR with");
+		return args_fault(a->line, "there must be at least one byte to extend a PCR with");
 	a->data.n = n;
 	return CMD_OK;
 }
 
-static int read_extend(struct ask *a, const char *command)
+static int read_extend(struct ask *a)
 {
 	if (a->n_args != (a->file != NULL ? 1 : 2))
-		return options_fault(command, "extend takes the number of a PCR, and either HEX or --file FILE");
-	const int status = read_index(a, command, a->args[0]);
-	return status != CMD_OK ? status : read_data(a, command);
+		return args_fault(a->line, "extend takes the number of a PCR, and either HEX or --file FILE");
+	const int status = read_index(a, a->args[0]);
+	return status != CMD_OK ? status : read_data(a);
 }
 
-static int read_lock(struct ask *a, const char *command)
+static int read_lock(struct ask *a)
 {
 	if (a->n_args != (a->below != NULL ? 0 : 1))
-		return options_fault(command, "lock takes either the number of a PCR or --below N");
-	return read_index(a, command, a->below != NULL ? a->below : a->args[0]);
+		return args_fault(a->line, "lock takes either the number of a PCR or --below N");
+	return read_index(a, a->below != NULL ? a->below : a->args[0]);
 }
 
-static int read_random(struct ask *a, const char *command)
+static int read_random(struct ask *a)
 {
 	int64_t n = RANDOM_DEFAULT;
 	if (a->n_args > 1)
-		return options_fault(command, "unexpected argument `%s`", a->args[1]);
-	if (a->n_args == 1 && !options_number(a->args[0], 1, RANDOM_MAX, &n))
-		return options_fault(command, "random gives 1 to %d bytes, not `%s`", RANDOM_MAX, a->args[0]);
+		return args_fault(a->line, "unexpected argument `%s`", a->args[1]);
+	if (a->n_args == 1 && !args_number(a->args[0], 1, RANDOM_MAX, &n))
+		return args_fault(a->line, "random gives 1 to %d bytes, not `%s`", RANDOM_MAX, a->args[0]);
 	a->n_random = (size_t)n;
 	return CMD_OK;
 }
 
 static const struct action {
 	const char *name;
-	int (*read)(struct ask *a, const char *command);
+	int (*read)(struct ask *a);
 	enum err (*act)(struct ask *a, struct nsm *n, struct buf *out, struct why *w);
 } actions[] = {{"describe", read_nothing, describe},
 	       {"pcr", read_pcr, pcr},
@@ -226,38 +230,9 @@ static const struct action {
 	       {"lock", read_lock, lock},
 	       {"random", read_random, random_bytes}};
 
-static int read_options(struct ask *a, int argc, char **argv)
-{
-	enum { NSM = OPTIONS_LONG, FILE_NAME, BELOW, JSON, HELP };
-	static const struct option longs[] = {
-		{"nsm", required_argument, NULL, NSM},	   {"file", required_argument, NULL, FILE_NAME},
-		{"below", required_argument, NULL, BELOW}, {"json", no_argument, NULL, JSON},
-		{"help", no_argument, NULL, HELP},	   {NULL, 0, NULL, 0}};
-	int opt;
-	optind = 0; /* starts over, whoever parsed options before */
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
-		if (opt == NSM)
-			a->backend = optarg;
-		else if (opt == FILE_NAME)
-			a->file = optarg;
-		else if (opt == BELOW)
-			a->below = optarg;
-		else if (opt == JSON)
-			a->json = true;
-		else if (opt == HELP || opt == 'h')
-			a->help = true;
-		else
-			return options_unread(argv, opt);
-	}
-	a->args = argv + optind;
-	a->n_args = argc - optind;
-	return CMD_OK;
-}
-
 /* ---- the command ---- */
 
-static int run(struct ask *a, const char *command, const struct action *what)
+static int run(struct ask *a, const struct action *what)
 {
 	const struct clock clock = clock_system();
 	struct crypto *crypto = NULL;
@@ -271,17 +246,17 @@ static int run(struct ask *a, const char *command, const struct action *what)
 		status = cmd_fail(&w);
 		goto out;
 	}
-	const struct nsm_env env = {NSM_DEVICE_PATH, crypto, &clock, crypto_random(crypto)};
+	const struct nsm_env env = {NSM_DEVICE_PATH, crypto, &clock, crypto_random(crypto), WAIT_MS};
 	enum err e = nsm_open(&n, a->backend, &env, &fell_back, &w);
 	if (e != ERR_OK) {
-		status = e == ERR_CONFIG ? options_fault(command, "--nsm: %s", w.text) : cmd_fail(&w);
+		status = e == ERR_CONFIG ? args_fault(a->line, "--nsm: %s", w.text) : cmd_fail(&w);
 		goto out;
 	}
 	if (fell_back)
 		fprintf(stderr, "attestd: there is no " NSM_DEVICE_PATH ": the dummy answers\n");
 	if (what->act(a, n, &out, &w) != ERR_OK || buf_check(&out, &w) != ERR_OK) {
 		status = cmd_fail(&w);
-		if (w.err == ERR_NSM)
+		if (w.err == ERR_NSM_REFUSED)
 			status = CMD_FALSE;
 		goto out;
 	}
@@ -294,36 +269,55 @@ out:
 	return status;
 }
 
-static int find(struct ask *a, const char *command, const struct action **out)
+static int find(struct ask *a, const struct action **out)
 {
 	const char *name = a->n_args > 0 ? a->args[0] : "";
 	for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
 		if (strcmp(name, actions[i].name) == 0)
 			*out = &actions[i];
 	if (*out == NULL)
-		return options_fault(command, "say describe, pcr, extend, lock or random");
+		return args_fault(a->line, "say describe, pcr, extend, lock or random");
 	if (a->file != NULL && (*out)->act != extend)
-		return options_fault(command, "--file belongs to extend");
+		return args_fault(a->line, "--file belongs to extend");
 	if (a->below != NULL && (*out)->act != lock)
-		return options_fault(command, "--below belongs to lock");
+		return args_fault(a->line, "--below belongs to lock");
 	a->args++;
 	a->n_args--;
-	return (*out)->read(a, command);
+	return (*out)->read(a);
 }
 
-int cmd_nsm(int argc, char **argv)
+static int ask(const struct args *line)
 {
-	struct ask a = {.backend = "device", .data = BUF_INIT(NSM_EXTEND_MAX + 1)};
+	struct ask a = {.line = line,
+			.backend = args_value(line, "--nsm"),
+			.file = args_value(line, "--file"),
+			.below = args_value(line, "--below"),
+			.json = args_has(line, "--json"),
+			.args = line->rest,
+			.n_args = line->n_rest,
+			.data = BUF_INIT(NSM_EXTEND_MAX + 1)};
 	const struct action *what = NULL;
-	int status = read_options(&a, argc, argv);
-	if (status == CMD_OK && a.help) {
-		fputs(usage, stdout);
-		return cmd_printed();
-	}
+	if (a.backend == NULL)
+		a.backend = "device";
+	int status = find(&a, &what);
 	if (status == CMD_OK)
-		status = find(&a, argv[0], &what);
-	if (status == CMD_OK)
-		status = run(&a, argv[0], what);
+		status = run(&a, what);
 	buf_free(&a.data);
 	return status;
 }
+
+const struct command cmd_nsm = {
+	.name = "nsm",
+	.summary = "ask the NSM by hand: describe, pcr, extend, lock, random",
+	.synopsis = "[--nsm BACKEND] [--json] describe\n"
+		    "[--nsm BACKEND] [--json] pcr [N]\n"
+		    "[--nsm BACKEND] [--json] extend N (HEX | --file FILE)\n"
+		    "[--nsm BACKEND] [--json] lock (N | --below N)\n"
+		    "[--nsm BACKEND] [--json] random [BYTES]",
+	.help = help,
+	.exits = "0 done, 1 the NSM refused (its error is named), 2 usage, 3 there is no NSM, or it does not answer, "
+		 "or with what is not understood.",
+	.examples = "attestd nsm describe\n"
+		    "attestd nsm extend 16 \"$(sha384sum <agent.conf | cut -c-96)\"\n",
+	.run = ask,
+};

@@ -45,11 +45,20 @@ static void put_plain(struct buf *out, const char *text)
 		buf_put_u8(out, *text >= ' ' && *text <= '~' ? (uint8_t)*text : '?');
 }
 
-static void describe_as_json(struct buf *out, const char *backend, const char *version, const struct nsm_description *d)
+static void put_dummy(struct buf *out, const struct nsm *n)
+{
+	if (!nsm_is_dummy(n))
+		return;
+	json_put_key(out, "dummy");
+	json_put_bool(out, true);
+}
+
+static void describe_as_json(struct buf *out, const struct nsm *n, const char *version, const struct nsm_description *d)
 {
 	buf_put_str(out, "{");
 	json_put_key(out, "nsm");
-	json_put_cstr(out, backend);
+	json_put_cstr(out, nsm_name(n));
+	put_dummy(out, n);
 	json_put_key(out, "version");
 	json_put_cstr(out, version);
 	json_put_key(out, "module_id");
@@ -63,33 +72,35 @@ static void describe_as_json(struct buf *out, const char *backend, const char *v
 	buf_put_str(out, "}\n");
 }
 
-void nsm_show_description(struct buf *out, bool json, const char *backend, const struct nsm_description *d)
+void nsm_show_description(struct buf *out, bool json, const struct nsm *n, const struct nsm_description *d)
 {
 	char version[32];
 	(void)snprintf(version, sizeof version, "%u.%u.%u", d->version_major, d->version_minor, d->version_patch);
 	if (json) {
-		describe_as_json(out, backend, version, d);
+		describe_as_json(out, n, version, d);
 		return;
 	}
-	buf_printf(out, "nsm:        %s\nversion:    %s\nmodule id:  ", backend, version);
+	buf_printf(out, "nsm:        %s\nversion:    %s\nmodule id:  ", nsm_name(n), version);
 	put_plain(out, d->module_id);
 	buf_printf(out, "\ndigest:     %s\nPCRs:       %u\nlocked:     ", d->digest, d->max_pcrs);
 	put_ranges(out, d->locked_pcrs);
-	buf_put_str(out, "\n");
+	buf_put_str(out, nsm_is_dummy(n) ? "\nAll of this is invented: there is no NSM.\n" : "\n");
 }
 
-void nsm_show_pcr(struct buf *out, bool json, unsigned index, struct bytes value, bool locked)
+void nsm_show_pcr(struct buf *out, bool json, const struct nsm *n, unsigned index, struct bytes value, bool locked)
 {
 	const bool zero = bytes_is_zero(value);
 	if (!json) {
 		buf_printf(out, "PCR%-2u  %-8s  ", index, locked ? "locked" : "unlocked");
 		buf_put_hex(out, value);
-		buf_put_str(out, zero ? "  all zeros\n" : "\n");
+		buf_put_str(out, zero ? "  all zeros" : "");
+		buf_put_str(out, nsm_is_dummy(n) ? "  invented\n" : "\n");
 		return;
 	}
 	buf_put_str(out, "{");
 	json_put_key(out, "index");
 	json_put_int(out, index);
+	put_dummy(out, n);
 	json_put_key(out, "locked");
 	json_put_bool(out, locked);
 	json_put_key(out, "zero");

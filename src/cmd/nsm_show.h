@@ -4,9 +4,9 @@
 
 #include "nsm.h"
 
-/* A few lines, or a JSON object and a newline. */
-void nsm_show_description(struct buf *out, bool json, const char *backend, const struct nsm_description *d);
+/* What the dummy says is marked as invented. A few lines, or a JSON object and a newline. */
+void nsm_show_description(struct buf *out, bool json, const struct nsm *n, const struct nsm_description *d);
 /* A line, or a JSON object without one. */
-void nsm_show_pcr(struct buf *out, bool json, unsigned index, struct bytes value, bool locked);
+void nsm_show_pcr(struct buf *out, bool json, const struct nsm *n, unsigned index, struct bytes value, bool locked);
 
 #endif

@@ -1,72 +1,24 @@
 /* policy_flags.c - from flags and a policy file to a policy. */
 #include "policy_flags.h"
 
-#include <getopt.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "cmd.h"
-#include "options.h"
 
-enum { OPT_HELP = OPTIONS_LONG, OPT_PCR, OPT_ALLOW_DEBUG, OPT_VALUE };
-
-enum { VALUES = 7, FIXED = 3 };
-
-int policy_flags_read(struct policy_flags *f, const struct policy_own_flag *own, size_t n_own, int argc, char **argv)
-{
-	struct option longs[FIXED + VALUES + POLICY_OWN_FLAGS_MAX + 1] = {
-		{"help", no_argument, NULL, OPT_HELP},
-		{"pcr", required_argument, NULL, OPT_PCR},
-		{"allow-debug", no_argument, NULL, OPT_ALLOW_DEBUG},
-	};
-	*f = (struct policy_flags){.pcrs = calloc((size_t)argc + 1, sizeof *f->pcrs)};
-	if (f->pcrs == NULL) {
-		fprintf(stderr, "attestd: out of memory\n");
-		return CMD_ENVIRONMENT;
-	}
-	const struct policy_own_flag values[VALUES] = {
-		{"--policy", &f->file, NULL},	      {"--root", &f->root, NULL},	{"--nonce", &f->nonce, NULL},
-		{"--user-data", &f->user_data, NULL}, {"--max-age", &f->max_age, NULL}, {"--at", &f->at, NULL},
-		{"--purpose", &f->purpose, NULL},
-	};
-	for (size_t i = 0; i < VALUES + n_own && i < VALUES + POLICY_OWN_FLAGS_MAX; i++) {
-		const struct policy_own_flag *flag = i < VALUES ? &values[i] : &own[i - VALUES];
-		longs[FIXED + i] = (struct option){flag->name + 2,
-						   flag->value != NULL ? required_argument : no_argument, NULL,
-						   OPT_VALUE + (int)i};
-	}
-
-	int opt;
-	optind = 0; /* starts over, whoever parsed options before */
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
-		const size_t i = opt >= OPT_VALUE ? (size_t)(opt - OPT_VALUE) : 0;
-		const struct policy_own_flag *flag = i < VALUES ? &values[i] : &own[i - VALUES];
-		if (opt == OPT_HELP || opt == 'h')
-			f->help = true;
-		else if (opt == OPT_PCR)
-			f->pcrs[f->n_pcrs++] = optarg;
-		else if (opt == OPT_ALLOW_DEBUG)
-			f->allow_debug = true;
-		else if (opt == ':' || opt == '?')
-			return options_unread(argv, opt);
-		else if (flag->value != NULL)
-			*flag->value = optarg;
-		else
-			*flag->on = true;
-	}
-	f->args = argv + optind;
-	f->n_args = (size_t)(argc - optind);
-	return CMD_OK;
-}
-
-void policy_flags_free(struct policy_flags *f)
-{
-	free(f->pcrs);
-	*f = (struct policy_flags){0};
-}
+const struct help_row policy_rows[] = {
+	{"--pcr", "N=HEX...", "PCR N must have this value; several values of one PCR: any of them"},
+	{"--policy", "FILE",
+	 "the same and more in JSON (docs/VERIFYING.md), or what nitro-cli build-enclave prints; flags go over it, a --pcr over "
+	 "all that it pins for that PCR"},
+	{"--nonce", "N", "the nonce that was sent: hex, base64 or text; hex:, base64: or text: in front decide"},
+	{"--user-data", "D", "the very bytes that must be attested, written like a nonce"},
+	{"--max-age", "SECONDS", "the oldest document that will do (300), by the NSM's clock; any: every age"},
+	{"--allow-debug", NULL, "accept an enclave in debug mode, which protects nothing"},
+	{"--root", "PEM", "a file with the root to trust in place of AWS's: a simulator's"},
+	{"--at", "TIME", "judge as of now (default), document (its own time), or Unix seconds"},
+	{"--purpose", "P", "what the document must have been made for: attestation, key-exchange, info, ..."},
+	{0},
+};
 
 /* What is wrong with a flag's value is wrong usage, not a document that does not verify. Of a policy file it also says
  * which member is meant, `policy.` left out. */
@@ -105,15 +57,15 @@ static bool pins(const struct verify_policy *p, unsigned index)
 	return false;
 }
 
-static enum err put_pcrs(const struct policy_flags *f, struct verify_policy *p, struct why *w)
+static enum err put_pcrs(const struct args *a, struct verify_policy *p, struct why *w)
 {
 	struct verify_policy given;
 	size_t kept = 0;
 
 	verify_policy_init(&given);
-	for (size_t i = 0; i < f->n_pcrs; i++)
-		if (verify_policy_pcr(&given, bytes_str(f->pcrs[i]), w) != ERR_OK)
-			return usage_of("--pcr", f->pcrs[i], w);
+	for (const struct arg *one = a->options; one < a->options + a->n_options; one++)
+		if (strcmp(one->name, "--pcr") == 0 && verify_policy_pcr(&given, bytes_str(one->value), w) != ERR_OK)
+			return usage_of("--pcr", one->value, w);
 	for (size_t i = 0; i < p->n_pins; i++)
 		if (!pins(&given, p->pins[i].index))
 			p->pins[kept++] = p->pins[i];
@@ -125,21 +77,21 @@ static enum err put_pcrs(const struct policy_flags *f, struct verify_policy *p, 
 	return ERR_OK;
 }
 
-static enum err put_values(const struct policy_flags *f, struct verify_policy *p, struct why *w)
+static enum err put_values(const struct args *a, struct verify_policy *p, struct why *w)
 {
-	const struct {
-		const char *flag, *value;
+	static const struct {
+		const char *flag;
 		enum err (*put)(struct verify_policy *p, struct bytes text, struct why *w);
 	} values[] = {
-		{"--nonce", f->nonce, verify_policy_nonce},
-		{"--user-data", f->user_data, verify_policy_user_data},
-		{"--max-age", f->max_age, verify_policy_max_age},
-		{"--at", f->at, verify_policy_at},
-		{"--purpose", f->purpose, verify_policy_purpose},
+		{"--nonce", verify_policy_nonce},     {"--user-data", verify_policy_user_data},
+		{"--max-age", verify_policy_max_age}, {"--at", verify_policy_at},
+		{"--purpose", verify_policy_purpose},
 	};
-	for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
-		if (values[i].value != NULL && values[i].put(p, bytes_str(values[i].value), w) != ERR_OK)
+	for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+		const char *value = args_value(a, values[i].flag);
+		if (value != NULL && values[i].put(p, bytes_str(value), w) != ERR_OK)
 			return usage_of(values[i].flag, "", w);
+	}
 	return ERR_OK;
 }
 
@@ -156,21 +108,24 @@ static enum err put_file(const char *flag, const char *what, const char *path, s
 	return e != ERR_OK ? usage_of(flag, path, w) : ERR_OK;
 }
 
-enum err policy_flags_make(const struct policy_flags *f, struct verify_policy *out, struct why *w)
+enum err policy_flags_make(const struct args *a, struct verify_policy *out, struct why *w)
 {
+	const char *file = args_value(a, "--policy"), *root = args_value(a, "--root");
 	struct verify_policy p;
 	enum err e;
 
 	verify_policy_init(&p);
-	if (f->file != NULL && (e = put_file("--policy", "the policy file", f->file, VERIFY_POLICY_MAX,
-					     verify_policy_text, &p, w)) != ERR_OK)
+	if (file != NULL &&
+	    (e = put_file("--policy", "the policy file", file, VERIFY_POLICY_MAX, verify_policy_text, &p, w)) != ERR_OK)
 		return e;
-	if (f->root != NULL && (e = put_file("--root", "the root certificate", f->root, CERT_PEM_MAX,
-					     verify_policy_root, &p, w)) != ERR_OK)
+	if (root != NULL &&
+	    (e = put_file("--root", "the root certificate", root, CERT_PEM_MAX, verify_policy_root, &p, w)) != ERR_OK)
 		return e;
-	if ((e = put_pcrs(f, &p, w)) != ERR_OK || (e = put_values(f, &p, w)) != ERR_OK)
+	if ((e = put_pcrs(a, &p, w)) != ERR_OK || (e = put_values(a, &p, w)) != ERR_OK)
 		return e;
-	p.allow_debug |= f->allow_debug;
+	if (verify_policy_check(&p, w) != ERR_OK)
+		return usage_of("--max-age", "", w);
+	p.allow_debug |= args_has(a, "--allow-debug");
 	*out = p;
 	return ERR_OK;
 }

@@ -30,32 +30,71 @@ static bool write_and_close(int fd, struct bytes text)
 	return put && closed;
 }
 
+static enum err cannot(const char *path, const char *reason, struct why *w)
+{
+	return why_set(w, ERR_ENVIRONMENT, "the root certificate cannot be written to %s: %s", path, reason);
+}
+
+static enum err replace(const char *path, struct bytes pem, struct why *w)
+{
+	char temporary[PATH_MAX];
+	const int n = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
+	if (n >= (int)sizeof temporary)
+		return why_set(w, ERR_ENVIRONMENT, "the path for the root certificate is too long");
+	const int fd = mkostemp(temporary, O_CLOEXEC);
+	if (fd < 0)
+		return cannot(path, strerror(errno), w);
+	if (write_and_close(fd, pem) && rename(temporary, path) == 0)
+		return ERR_OK;
+	const enum err e = cannot(path, strerror(errno), w);
+	(void)unlink(temporary);
+	return e;
+}
+
+/* Into what is there, such as a pipe or a terminal. Not to be waited for: a FIFO that nobody reads would never open. */
+static enum err pour(const char *path, struct bytes pem, struct why *w)
+{
+	const int fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return cannot(path, errno == ENXIO ? "nobody reads from it" : strerror(errno), w);
+	const ssize_t put = write(fd, pem.p, pem.n);
+	const enum err e = put == (ssize_t)pem.n ? ERR_OK : cannot(path, put < 0 ? strerror(errno) : "it is full", w);
+	(void)close(fd);
+	return e;
+}
+
+/* A link stays a link. */
+static enum err replace_target(const char *path, struct bytes pem, struct why *w)
+{
+	char *target = realpath(path, NULL);
+	if (target == NULL)
+		return cannot(path, strerror(errno), w);
+	const enum err e = replace(target, pem, w);
+	free(target);
+	return e;
+}
+
+static enum err put(const char *path, struct bytes pem, struct why *w)
+{
+	struct stat st;
+	if (lstat(path, &st) != 0 || S_ISREG(st.st_mode))
+		return replace(path, pem, w);
+	if (stat(path, &st) != 0)
+		return cannot(path, strerror(errno), w);
+	if (S_ISREG(st.st_mode))
+		return replace_target(path, pem, w);
+	if (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode))
+		return pour(path, pem, w);
+	return cannot(path, S_ISDIR(st.st_mode) ? strerror(EISDIR) : "it is neither a file nor a pipe", w);
+}
+
 enum err root_out_write(const char *path, struct bytes der, struct why *w)
 {
 	struct buf pem = BUF_INIT(CERT_PEM_MAX);
-	char temporary[PATH_MAX];
-	enum err e = ERR_OK;
-	const int n = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
-
 	cert_pem_put(der, &pem);
-	if ((e = buf_check(&pem, w)) != ERR_OK)
-		goto out;
-	if (n >= (int)sizeof temporary) {
-		e = why_set(w, ERR_ENVIRONMENT, "the path for the root certificate is too long");
-		goto out;
-	}
-	const int fd = mkostemp(temporary, O_CLOEXEC);
-	if (fd < 0) {
-		e = why_set(w, ERR_ENVIRONMENT, "the root certificate cannot be written to %s: %s", path,
-			    strerror(errno));
-		goto out;
-	}
-	if (!write_and_close(fd, buf_bytes(&pem)) || rename(temporary, path) != 0) {
-		e = why_set(w, ERR_ENVIRONMENT, "the root certificate cannot be written to %s: %s", path,
-			    strerror(errno));
-		(void)unlink(temporary);
-	}
-out:
+	enum err e = buf_check(&pem, w);
+	if (e == ERR_OK)
+		e = put(path, buf_bytes(&pem), w);
 	buf_free(&pem);
 	return e;
 }

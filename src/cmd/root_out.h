@@ -4,7 +4,9 @@
 
 #include "base/bytes.h"
 
-/* Writes the certificate as PEM, mode 0644. Whoever reads `path` finds all of it, or what was there before. */
+/* Writes the certificate as PEM. A file (or what a symbolic link to one leads to) is replaced, mode 0644: whoever reads
+ * it finds all of it, or what was there before. A character device or a FIFO, such as /dev/stdout, is written to. What
+ * is anything else is ERR_ENVIRONMENT and left alone. */
 enum err root_out_write(const char *path, struct bytes der, struct why *w) MUST_USE;
 
 #endif

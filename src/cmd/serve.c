@@ -5,32 +5,35 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "api.h"
 #include "base/file.h"
+#include "harden.h"
 #include "listeners.h"
 #include "net.h"
 #include "options.h"
+#include "root_out.h"
 #include "start_nsm.h"
 
-enum { SWEEP_MS = 1000, SWEEP_AGAIN_MS = 20, SWEEP_SLICE = 256, SPARE_DESCRIPTORS = 64 };
+enum { SWEEP_MS = 1000, SWEEP_AGAIN_MS = 20, SWEEP_SLICE = 256, SPARE_DESCRIPTORS = 64, WIPE_MS = 250 };
 
-static const char usage[] =
-	"usage: attestd serve [--config FILE] [--listen ADDRESS] [--db FILE] [--nsm BACKEND] [--set KEY=VALUE]...\n"
-	"\n"
-	"Runs the REST server. It says `listening on ...` on stderr, a line a listener, once it is ready.\n"
-	"\n"
-	"  --config FILE     the file to read; else $ATTESTD_CONFIG, else none\n"
-	"  --listen ADDRESS  where local callers reach the API: 127.0.0.1:PORT, [::1]:PORT or unix:PATH\n"
-	"  --db FILE         the SQLite file that keeps sessions\n"
-	"  --nsm BACKEND     device, simulator, socket:PATH, dummy or auto\n"
-	"  --set KEY=VALUE   sets any key, over the file and over ATTESTD_* variables\n"
-	"  --help            this text\n"
-	"\n"
-	"SIGTERM answers what is in flight and stops. Keys and their defaults:\n\n";
+static const struct help_row rows[] = {
+	{"--listen", "ADDRESS", "where local callers reach the API: 127.0.0.1:PORT, [::1]:PORT or unix:PATH"},
+	{"--db", "FILE", "the SQLite file that keeps sessions"},
+	{"--nsm", "BACKEND", "device, simulator, socket:PATH, dummy or auto"},
+	{0},
+};
+
+static const struct help_part help[] = {
+	{.text = "Runs the REST server. It says `listening on ...` on stderr, a line a listener, once it is ready. "
+		 "SIGTERM answers what is in flight and stops."},
+	{.rows = options_rows},
+	{.rows = rows},
+	{.text = "Keys and their defaults:", .keys = true},
+	{0},
+};
 
 struct server {
 	struct app app;
@@ -46,17 +49,13 @@ struct server {
 
 /* ---- the process ---- */
 
-static enum err harden(const struct config *c, struct why *w)
+static enum err prepare(const struct config *c, struct why *w)
 {
-	const struct rlimit no_core = {0, 0};
 	struct rlimit files;
+	const enum err e = harden(w);
 
-	if (setrlimit(RLIMIT_CORE, &no_core) != 0)
-		return why_set(w, ERR_ENVIRONMENT, "cannot forbid core dumps: %s", strerror(errno));
-#if !defined(__SANITIZE_ADDRESS__) /* its leak checker traces the process, which this forbids */
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
-		return why_set(w, ERR_ENVIRONMENT, "cannot make the process undumpable: %s", strerror(errno));
-#endif
+	if (e != ERR_OK)
+		return e;
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file limit is then an error of the write, answered as 503 */
 
@@ -277,18 +276,46 @@ static void close_parts(struct server *s)
 	config_free(s->config);
 }
 
+/* Last of all: a start that fails must not put its root in place of that of a server that runs. */
+static enum err write_root(const struct server *s, struct why *w)
+{
+	const char *path = s->config->nsm_root_out;
+	return path[0] != '\0' ? root_out_write(path, nsm_root(s->app.nsm), w) : ERR_OK;
+}
+
+/* Jobs that outlast the drain are left behind: the driver may keep its caller for minutes, and a long body a worker for
+ * many seconds. Everything acknowledged is committed already. */
+static void leave_jobs(struct server *s)
+{
+	struct app *app = &s->app;
+	/* Replies that were sent may still be about to be wiped. */
+	const int64_t until = clock_mono(&s->clock) + WIPE_MS;
+	while (loop_jobs(app->loop, LANE_BULK) > 0 && clock_mono(&s->clock) < until)
+		loop_turn(app->loop, WIPE_MS);
+	const bool calling = loop_jobs(app->loop, LANE_NSM) > 0;
+	if (!calling && loop_jobs(app->loop, LANE_BULK) == 0)
+		return;
+	log_event(s->log, LOG_WARN, "stopping",
+		  LOG_S("text", calling ? "an NSM call is still under way and is left behind"
+					: "work on a long body is still under way and is left behind"));
+	log_flush(s->log);
+	store_close(s->store);
+	session_kek_close(&s->kek);
+	_exit(CMD_OK);
+}
+
 static enum err run(struct server *s, struct why *w)
 {
 	struct app *app = &s->app;
 	enum err e;
 
-	if ((e = harden(s->config, w)) != ERR_OK)
+	if ((e = prepare(s->config, w)) != ERR_OK)
 		return e;
 	/* Addresses are judged before anything is opened or written. */
 	if ((e = listeners_plan(&s->listeners, s->config, w)) != ERR_OK || (e = open_parts(s, w)) != ERR_OK ||
 	    (e = loop_on_signal(app->loop, SIGTERM, on_stop_signal, s, w)) != ERR_OK ||
 	    (e = loop_on_signal(app->loop, SIGINT, on_stop_signal, s, w)) != ERR_OK ||
-	    (e = listeners_open(&s->listeners, app->http, w)) != ERR_OK) {
+	    (e = listeners_open(&s->listeners, app->http, w)) != ERR_OK || (e = write_root(s, w)) != ERR_OK) {
 		listeners_close(&s->listeners);
 		return e;
 	}
@@ -303,32 +330,16 @@ static enum err run(struct server *s, struct why *w)
 	log_event(s->log, LOG_INFO, "ready", LOG_S("version", ATTESTD_VERSION), LOG_S("nsm", nsm_name(app->nsm)),
 		  LOG_I("sessions", sessions_count(app->sessions)));
 	log_flush(s->log);
+	start_announce(app);
 	listeners_announce(&s->listeners);
 	net_notify("READY=1");
 	loop_run(app->loop);
-	if (loop_jobs(app->loop, LANE_NSM) > 0) {
-		/* The driver may keep its caller for minutes; everything acknowledged is committed already. */
-		log_event(s->log, LOG_WARN, "stopping",
-			  LOG_S("text", "an NSM call is still under way and is left behind"));
-		log_flush(s->log);
-		store_close(s->store);
-		_exit(CMD_OK);
-	}
+	leave_jobs(s);
 	log_event(s->log, LOG_INFO, "stopped", LOG_I("sessions", sessions_count(app->sessions)));
 	return ERR_OK;
 }
 
 /* ---- the command ---- */
-
-static int print_help(void)
-{
-	struct buf keys = BUF_INIT(64 * 1024);
-	config_help(&keys);
-	fputs(usage, stdout);
-	fwrite(keys.p, 1, keys.n, stdout);
-	buf_free(&keys);
-	return cmd_printed();
-}
 
 static int serve(const struct options *o)
 {
@@ -352,18 +363,24 @@ static int serve(const struct options *o)
 	return status;
 }
 
-int cmd_serve(int argc, char **argv)
+static int start(const struct args *a)
 {
-	static const struct option_flag flags[] = {
-		{"--listen", "listen", NULL}, {"--db", "db", NULL}, {"--nsm", "nsm", NULL}};
 	struct options o;
-	int status = options_read(&o, flags, sizeof flags / sizeof flags[0], argc, argv);
-	if (status == CMD_OK && o.help)
-		status = print_help();
-	else if (status == CMD_OK && o.n_args > 0)
-		status = options_fault(argv[0], "unexpected argument `%s`", o.args[0]);
-	else if (status == CMD_OK)
+	int status = options_read(&o, a);
+	if (status == CMD_OK)
+		status = args_none(a);
+	if (status == CMD_OK)
 		status = serve(&o);
 	options_free(&o);
 	return status;
 }
+
+const struct command cmd_serve = {
+	.name = "serve",
+	.summary = "run the REST server inside the enclave",
+	.synopsis = "[--config FILE] [--listen ADDRESS] [--db FILE] [--nsm BACKEND] [--set KEY=VALUE]...",
+	.help = help,
+	.exits = "0 stopped by a signal, 1 the configuration is wrong, 2 usage, 3 the environment failed.",
+	.examples = "attestd serve --config /etc/attestd/attestd.conf --nsm device\n",
+	.run = start,
+};

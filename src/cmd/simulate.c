@@ -1,53 +1,53 @@
 /* simulate.c - `attestd simulate`: a software NSM for other programs, on a Unix socket. */
 #include "cmd.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
-#include "base/encode.h"
-#include "nsm_server.h"
-#include "options.h"
+#include "args.h"
 #include "root_out.h"
+#include "simulate_server.h"
 
-enum { CLOCK_OFFSET_MAX_S = 315360000 /* ten years */, DELAY_MAX_MS = 600000, ADDRESS_MAX = 4096 };
+enum { DELAY_MAX_MS = 600000, ADDRESS_MAX = 4096 };
 
-static const char usage[] =
-	"usage: attestd simulate --socket PATH [--root-out FILE] [--pcr N=HEX]... [--debug-mode]\n"
-	"                        [--clock-offset SECONDS] [--fault FAULT]\n"
-	"\n"
-	"Runs a software Nitro Secure Module for development and tests: it answers what the NSM answers and signs documents\n"
-	"like the NSM's, under a root certificate of its own that is made at each start. Whoever can run it can have it sign\n"
-	"anything, so its documents prove nothing, and no verifier accepts them unless it is told to trust that root.\n"
-	"\n"
-	"  --socket PATH    where it listens, mode 0660; say nsm = socket:PATH to attestd serve, or\n"
-	"                   attestd nsm --nsm socket:PATH\n"
-	"  --root-out FILE  write the root certificate there (PEM), for attestd verify --root FILE\n"
-	"  --pcr N=HEX      what PCR N (0 to 31) begins with, 96 hex digits; PCR0 to PCR2 begin as a77e57d0...,\n"
-	"                   a77e57d1..., a77e57d2..., PCR4 as a77e57d4..., and the others as zeros\n"
-	"  --debug-mode     PCR0 to PCR2 are zeros, as in an enclave that was run with --debug-mode\n"
-	"  --clock-offset SECONDS\n"
-	"                   added to the clock in documents and certificates; may be negative\n"
-	"  --fault FAULT    one of these goes wrong:\n"
-	"      slow=MS        every reply comes so much later\n"
-	"      error=NAME     every request is refused with this error: InvalidArgument, InvalidIndex, InvalidResponse,\n"
-	"                     ReadOnlyIndex, InvalidOperation, BufferTooSmall, InputTooLarge or InternalError\n"
-	"      garbage        every reply is bytes that are no CBOR\n"
-	"      short          an attestation's reply is cut in half\n"
-	"      expired        documents are signed with a certificate that has expired\n"
-	"      bad-signature  documents have a signature that does not fit\n"
-	"      other-nonce    documents hold another nonce than was asked for\n"
-	"  --help           this text\n"
-	"\n"
-	"All who connect talk to one NSM: what one extends or locks stays so for all of them until the simulator ends, as\n"
-	"it does in an enclave. It says `listening on unix:PATH` on stderr once it is ready. SIGTERM and SIGINT end it.\n"
-	"\n"
-	"Exit status: 0 ended by a signal, 2 usage, 3 the environment failed.\n";
+static const struct help_row rows[] = {
+	{"--socket", "PATH",
+	 "where it listens, mode 0660; say nsm = socket:PATH to attestd serve, or attestd nsm --nsm socket:PATH"},
+	{"--root-out", "FILE", "write the root certificate there (PEM), for attestd verify --root FILE"},
+	{"--pcr", "N=HEX...",
+	 "what PCR N (0 to 31) begins with, 96 hex digits; PCR0 to PCR2 begin as a77e57d0..., a77e57d1..., a77e57d2..., PCR4 "
+	 "as a77e57d4..., and the others as zeros"},
+	{"--debug-mode", NULL, "PCR0 to PCR2 are zeros, as in an enclave that was run with --debug-mode"},
+	{"--clock-offset", "SECONDS", "added to the clock in documents and certificates; may be negative"},
+	{"--fault", "FAULT", "one of these goes wrong:"},
+	{"slow=MS", NULL, "every reply comes so much later"},
+	{"error=NAME", NULL,
+	 "every request is refused with this error: InvalidArgument, InvalidIndex, InvalidResponse, ReadOnlyIndex, "
+	 "InvalidOperation, BufferTooSmall, InputTooLarge or InternalError"},
+	{"garbage", NULL, "every reply is bytes that are no CBOR"},
+	{"short", NULL, "an attestation's reply is cut in half"},
+	{"expired", NULL, "documents are signed with a certificate that has expired"},
+	{"bad-signature", NULL, "documents have a signature that does not fit"},
+	{"other-nonce", NULL, "documents hold another nonce than was asked for"},
+	{0},
+};
+
+static const struct help_part help[] = {
+	{.text = "Runs a software Nitro Secure Module for development and tests: it answers what the NSM answers and "
+		 "signs documents like the NSM's, under a root certificate of its own that is made at each start. "
+		 "Whoever can run it can have it sign anything, so its documents prove nothing, and no verifier "
+		 "accepts them unless it is told to trust that root."},
+	{.rows = rows},
+	{.text = "All who connect talk to one NSM: what one extends or locks stays so for all of them until the "
+		 "simulator ends, as it does in an enclave. It says `listening on unix:PATH` on stderr once it is "
+		 "ready. SIGTERM and SIGINT end it."},
+	{0},
+};
 
 struct simulate {
 	const char *socket, *root_out;
-	bool help;
 	struct simulator_options simulator;
 	int64_t delay_ms;
 	uint8_t pcr[NSM_PCRS_MAX][NSM_PCR_SIZE];
@@ -55,20 +55,16 @@ struct simulate {
 
 /* ---- the command line ---- */
 
-static int read_pcr(struct simulate *s, const char *command, char *text)
+static int read_pcr(struct simulate *s, const struct args *a, const char *text)
 {
-	char *equals = strchr(text, '=');
-	int64_t i;
-	if (equals != NULL)
-		*equals = '\0';
-	if (equals == NULL || !options_number(text, 0, NSM_PCRS_MAX - 1, &i))
-		return options_fault(command, "--pcr needs N=HEX with N from 0 to %d", NSM_PCRS_MAX - 1);
-	const struct bytes hex = bytes_str(equals + 1);
-	size_t n;
-	if (hex.n != HEX_SIZE(NSM_PCR_SIZE) || !hex_decode(hex, s->pcr[i], &n))
-		return options_fault(command, "--pcr %d= needs %d hex digits", (int)i, HEX_SIZE(NSM_PCR_SIZE));
+	uint8_t value[NSM_PCR_SIZE];
+	struct why w = {0};
+	unsigned i;
+	if (nsm_pcr_parse(bytes_str(text), &i, value, &w) != ERR_OK)
+		return args_fault(a, "--pcr: %.*s", (int)strcspn(w.text, "."), w.text);
 	if (s->simulator.pcr[i].p != NULL)
-		return options_fault(command, "--pcr %d= is given twice", (int)i);
+		return args_fault(a, "--pcr %u= is given twice", i);
+	memcpy(s->pcr[i], value, NSM_PCR_SIZE);
 	s->simulator.pcr[i] = bytes_of(s->pcr[i], NSM_PCR_SIZE);
 	return CMD_OK;
 }
@@ -84,7 +80,7 @@ static bool read_error(struct simulate *s, const char *name)
 	return false;
 }
 
-static int read_fault(struct simulate *s, const char *command, const char *text)
+static int read_fault(struct simulate *s, const struct args *a, const char *text)
 {
 	static const struct {
 		const char *name; /* with a '=' at its end: takes a value */
@@ -97,66 +93,52 @@ static int read_fault(struct simulate *s, const char *command, const char *text)
 		      {"bad-signature", SIMULATOR_BAD_SIGNATURE},
 		      {"other-nonce", SIMULATOR_OTHER_NONCE}};
 	const size_t n = strcspn(text, "=") + (strchr(text, '=') != NULL);
-	if (s->simulator.fault != SIMULATOR_SOUND)
-		return options_fault(command, "--fault is given twice, and one thing goes wrong at a time");
 	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
 		if (bytes_is(bytes_of(text, n), faults[i].name))
 			s->simulator.fault = faults[i].fault;
 	if (s->simulator.fault == SIMULATOR_SOUND)
-		return options_fault(command, "there is no fault `%s`", text);
-	if (s->simulator.fault == SIMULATOR_SLOW && !options_number(text + n, 1, DELAY_MAX_MS, &s->delay_ms))
-		return options_fault(command, "--fault slow= needs milliseconds from 1 to %d", DELAY_MAX_MS);
+		return args_fault(a, "there is no fault `%s`", text);
+	if (s->simulator.fault == SIMULATOR_SLOW && !args_number(text + n, 1, DELAY_MAX_MS, &s->delay_ms))
+		return args_fault(a, "--fault slow= needs milliseconds from 1 to %d", DELAY_MAX_MS);
 	if (s->simulator.fault == SIMULATOR_ERROR && !read_error(s, text + n))
-		return options_fault(command, "the NSM has no error `%s`", text + n);
+		return args_fault(a, "the NSM has no error `%s`", text + n);
 	return CMD_OK;
 }
 
-static int check(const struct simulate *s, const char *command)
+static int check(const struct simulate *s, const struct args *a)
 {
 	if (s->socket == NULL || s->socket[0] == '\0')
-		return options_fault(command, "--socket PATH is needed");
+		return args_fault(a, "--socket PATH is needed");
 	if (s->root_out != NULL && s->root_out[0] == '\0')
-		return options_fault(command, "--root-out needs the name of a file");
+		return args_fault(a, "--root-out needs the name of a file");
+	if (s->root_out != NULL && strcmp(s->root_out, s->socket) == 0)
+		return args_fault(a, "--root-out and --socket name the same file");
 	for (int i = 0; i <= 2; i++)
 		if (s->simulator.debug_mode && s->simulator.pcr[i].p != NULL)
-			return options_fault(command, "--debug-mode makes PCR%d zero, and --pcr %d= sets it", i, i);
+			return args_fault(a, "--debug-mode makes PCR%d zero, and --pcr %d= sets it", i, i);
 	return CMD_OK;
 }
 
-static int read_options(struct simulate *s, int argc, char **argv)
+static int read_options(struct simulate *s, const struct args *a)
 {
-	enum { SOCKET = OPTIONS_LONG, ROOT_OUT, PCR, DEBUG_MODE, FAULT, CLOCK_OFFSET, HELP };
-	static const struct option longs[] = {
-		{"socket", required_argument, NULL, SOCKET}, {"root-out", required_argument, NULL, ROOT_OUT},
-		{"pcr", required_argument, NULL, PCR},	     {"debug-mode", no_argument, NULL, DEBUG_MODE},
-		{"fault", required_argument, NULL, FAULT},   {"clock-offset", required_argument, NULL, CLOCK_OFFSET},
-		{"help", no_argument, NULL, HELP},	     {NULL, 0, NULL, 0}};
-	int opt, status = CMD_OK;
-	optind = 0; /* starts over, whoever parsed options before */
-	opterr = 0;
-	while (status == CMD_OK && (opt = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
-		if (opt == SOCKET)
-			s->socket = optarg;
-		else if (opt == ROOT_OUT)
-			s->root_out = optarg;
-		else if (opt == PCR)
-			status = read_pcr(s, argv[0], optarg);
-		else if (opt == DEBUG_MODE)
-			s->simulator.debug_mode = true;
-		else if (opt == FAULT)
-			status = read_fault(s, argv[0], optarg);
-		else if (opt == CLOCK_OFFSET &&
-			 !options_number(optarg, -CLOCK_OFFSET_MAX_S, CLOCK_OFFSET_MAX_S, &s->simulator.clock_offset_s))
-			status = options_fault(argv[0], "--clock-offset needs seconds from -%d to %d",
-					       CLOCK_OFFSET_MAX_S, CLOCK_OFFSET_MAX_S);
-		else if (opt == HELP || opt == 'h')
-			s->help = true;
-		else if (opt == ':' || opt == '?')
-			status = options_unread(argv, opt);
-	}
-	if (status != CMD_OK || s->help)
+	const char *offset = args_value(a, "--clock-offset"), *fault = args_value(a, "--fault");
+	int status = CMD_OK;
+	s->socket = args_value(a, "--socket");
+	s->root_out = args_value(a, "--root-out");
+	s->simulator.debug_mode = args_has(a, "--debug-mode");
+	for (const struct arg *one = a->options; one < a->options + a->n_options && status == CMD_OK; one++)
+		if (strcmp(one->name, "--pcr") == 0)
+			status = read_pcr(s, a, one->value);
+	if (status == CMD_OK && fault != NULL)
+		status = read_fault(s, a, fault);
+	if (status != CMD_OK)
 		return status;
-	return optind < argc ? options_fault(argv[0], "unexpected argument `%s`", argv[optind]) : check(s, argv[0]);
+	if (offset != NULL &&
+	    !args_number(offset, -SIMULATOR_OFFSET_MAX_S, SIMULATOR_OFFSET_MAX_S, &s->simulator.clock_offset_s))
+		return args_fault(a, "--clock-offset needs seconds from -%d to %d", SIMULATOR_OFFSET_MAX_S,
+				  SIMULATOR_OFFSET_MAX_S);
+	status = args_none(a);
+	return status == CMD_OK ? check(s, a) : status;
 }
 
 /* ---- running ---- */
@@ -190,15 +172,26 @@ static void announce(const struct simulate *s)
 	net_notify("READY=1");
 }
 
+/* Where that is forbidden the server makes do with fewer. */
+static void raise_descriptors(void)
+{
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= SIMULATE_SERVER_DESCRIPTORS)
+		return;
+	files.rlim_cur = files.rlim_max < SIMULATE_SERVER_DESCRIPTORS ? files.rlim_max : SIMULATE_SERVER_DESCRIPTORS;
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static enum err run(struct simulate *s, const struct net_addr *at, struct why *w)
 {
 	const struct clock clock = clock_system();
 	struct crypto *crypto = NULL;
 	struct simulator *simulator = NULL;
 	struct loop *loop = NULL;
-	struct nsm_server *server = NULL;
+	struct simulate_server *server = NULL;
 	enum err e;
 
+	raise_descriptors();
 	if ((e = crypto_new(&crypto, w)) != ERR_OK)
 		goto out;
 	s->simulator.crypto = crypto;
@@ -210,37 +203,43 @@ static enum err run(struct simulate *s, const struct net_addr *at, struct why *w
 	    (e = loop_new(&loop, &clock, 1, 1, w)) != ERR_OK ||
 	    (e = loop_on_signal(loop, SIGTERM, on_signal, loop, w)) != ERR_OK ||
 	    (e = loop_on_signal(loop, SIGINT, on_signal, loop, w)) != ERR_OK ||
-	    (e = nsm_server_open(&server, loop, simulator, at, s->delay_ms, w)) != ERR_OK ||
+	    (e = simulate_server_open(&server, loop, simulator, at, s->delay_ms, w)) != ERR_OK ||
 	    (s->root_out != NULL && (e = root_out_write(s->root_out, simulator_root(simulator), w)) != ERR_OK))
 		goto out;
 	announce(s);
 	loop_run(loop);
 out:
-	nsm_server_close(server);
+	simulate_server_close(server);
 	loop_free(loop);
 	simulator_free(simulator);
 	crypto_free(crypto);
 	return e;
 }
 
-int cmd_simulate(int argc, char **argv)
+static int start(const struct args *a)
 {
 	struct simulate *s = calloc(1, sizeof *s);
 	struct net_addr at;
 	struct why w = {0};
-	int status;
 
 	if (s == NULL)
 		return cmd_fail(&(struct why){.err = ERR_MEMORY});
-	status = read_options(s, argc, argv);
-	if (status == CMD_OK && s->help) {
-		fputs(usage, stdout);
-		status = cmd_printed();
-	} else if (status == CMD_OK && find_address(&at, s->socket, &w) != ERR_OK) {
-		status = options_fault(argv[0], "--socket: %s", w.text);
-	} else if (status == CMD_OK && run(s, &at, &w) != ERR_OK) {
+	int status = read_options(s, a);
+	if (status == CMD_OK && find_address(&at, s->socket, &w) != ERR_OK)
+		status = args_fault(a, "--socket: %s", w.text);
+	else if (status == CMD_OK && run(s, &at, &w) != ERR_OK)
 		status = cmd_fail(&w);
-	}
 	free(s);
 	return status;
 }
+
+const struct command cmd_simulate = {
+	.name = "simulate",
+	.summary = "run a software NSM that really signs, for development and tests",
+	.synopsis =
+		"--socket PATH [--root-out FILE] [--pcr N=HEX]... [--debug-mode] [--clock-offset SECONDS] [--fault FAULT]",
+	.help = help,
+	.exits = "0 ended by a signal, 2 usage, 3 the environment failed.",
+	.examples = "attestd simulate --socket /tmp/nsm.sock --root-out /tmp/root.pem\n",
+	.run = start,
+};

@@ -1,55 +1,85 @@
 /* start_nsm.c - the NSM at the server's start. */
 #include "start_nsm.h"
 
-#include "root_out.h"
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { QUIET_MS = 1000 };
+
+/* ---- saying what is waited for ---- */
+
+/* A thread, because the driver does not let go of its caller. */
+struct notice {
+	const char *nsm;
+	int end[2];
+	pthread_t thread;
+	bool running;
+};
+
+static void *watch(void *arg)
+{
+	const struct notice *n = arg;
+	struct pollfd over = {.fd = n->end[0], .events = POLLIN};
+	if (poll(&over, 1, QUIET_MS) == 0)
+		fprintf(stderr, "attestd: waiting for the NSM (nsm = %s)\n", n->nsm);
+	return NULL;
+}
+
+/* Does without where there is no thread to be had. */
+static void notice_begin(struct notice *n, const char *nsm)
+{
+	*n = (struct notice){.nsm = nsm};
+	if (pipe2(n->end, O_CLOEXEC) != 0)
+		return;
+	n->running = pthread_create(&n->thread, NULL, watch, n) == 0;
+	if (n->running)
+		return;
+	(void)close(n->end[0]);
+	(void)close(n->end[1]);
+}
+
+static void notice_end(struct notice *n)
+{
+	if (!n->running)
+		return;
+	(void)close(n->end[1]); /* which wakes it */
+	(void)pthread_join(n->thread, NULL);
+	(void)close(n->end[0]);
+}
+
+/* ---- the start ---- */
 
 static void warn(struct log *log, const char *text)
 {
 	log_event(log, LOG_WARN, "nsm", LOG_S("text", text));
 }
 
-/* PCRs 0 to 2 of an enclave that was run with --debug-mode are zeros. */
-static enum err read_debug_mode(struct app *app, struct why *w)
-{
-	app->debug_mode = DEBUG_OFF;
-	for (unsigned i = 0; i <= 2; i++) {
-		struct buf pcr = BUF_INIT(NSM_PCR_SIZE);
-		bool locked;
-		const enum err e = nsm_pcr(app->nsm, i, &pcr, &locked, w);
-		if (e == ERR_OK && bytes_is_zero(buf_bytes(&pcr)))
-			app->debug_mode = DEBUG_ON;
-		buf_free(&pcr);
-		if (e != ERR_OK)
-			return e;
-	}
-	return ERR_OK;
-}
-
-enum err start_nsm(struct app *app, struct log *log, struct why *w)
+static enum err open_nsm(struct app *app, struct log *log, struct why *w)
 {
 	const struct config *c = app->config;
-	const struct nsm_env env = {NSM_DEVICE_PATH, app->crypto, app->clock, app->random};
+	const struct nsm_env env = {NSM_DEVICE_PATH, app->crypto, app->clock, app->random, c->nsm_timeout * 1000};
 	bool fell_back = false;
 	enum err e = nsm_open(&app->nsm, c->nsm, &env, &fell_back, w);
 	if (e != ERR_OK)
 		return e;
-	app->debug_mode = DEBUG_UNKNOWN;
 	if (fell_back)
 		warn(log, "THERE IS NO " NSM_DEVICE_PATH ": ATTESTATIONS ARE DUMMIES THAT PROVE NOTHING. "
 			  "In an enclave say nsm = device.");
-	if (nsm_is_dummy(app->nsm))
-		return ERR_OK;
-	if (nsm_is_device(app->nsm))
-		e = attest_seed(app->nsm, app->crypto, w);
-	else
+	if (nsm_is_simulated(app->nsm))
 		warn(log, "ATTESTATIONS ARE SIMULATED AND PROVE NOTHING: they are signed by a software NSM, and its "
 			  "root is one that nobody trusts. In an enclave say nsm = device.");
-	if (e == ERR_OK && c->nsm_root_out[0] != '\0')
-		e = root_out_write(c->nsm_root_out, nsm_root(app->nsm), w);
-	if (e == ERR_OK)
-		e = read_debug_mode(app, w);
-	if (e == ERR_OK && app->debug_mode == DEBUG_ON)
-		warn(log, "this enclave runs in debug mode: its PCRs are zero, and no verifier should trust it");
+	return nsm_is_device(app->nsm) ? attest_seed(app->nsm, app->crypto, w) : ERR_OK;
+}
+
+enum err start_nsm(struct app *app, struct log *log, struct why *w)
+{
+	struct notice notice;
+	notice_begin(&notice, app->config->nsm);
+	const enum err e = open_nsm(app, log, w);
+	notice_end(&notice);
 	return e;
 }
 
@@ -58,7 +88,10 @@ enum err start_first_document(struct app *app, struct log *log, struct why *w)
 	struct attest_doc *d = NULL;
 	if (nsm_is_dummy(app->nsm))
 		return ERR_OK;
+	struct notice notice;
+	notice_begin(&notice, app->config->nsm);
 	const enum err e = attest_doc_make(app->attest, bytes_of(NULL, 0), NULL, &d, w);
+	notice_end(&notice);
 	if (e != ERR_OK)
 		return why_set(w, e, "the NSM (%s) gives no attestation document, so the server does not start: %s",
 			       nsm_name(app->nsm), w->text);
@@ -69,6 +102,16 @@ enum err start_first_document(struct app *app, struct log *log, struct why *w)
 		const char *text = attest_doc_warning(d);
 		warn(log, text != NULL ? text : "attestation documents do not verify under the AWS root");
 	}
+	if (attest_debug(app->attest) == ATTEST_DEBUG_ON)
+		warn(log, "this enclave runs in debug mode: its PCRs are zero, and no verifier should trust it");
 	attest_doc_free(d);
 	return ERR_OK;
+}
+
+void start_announce(const struct app *app)
+{
+	const char *what = nsm_is_dummy(app->nsm) ? "DUMMIES" : nsm_is_simulated(app->nsm) ? "SIMULATED" : NULL;
+	if (what != NULL)
+		fprintf(stderr, "attestd: ATTESTATIONS ARE %s: THEY PROVE NOTHING. For development and tests only.\n",
+			what);
 }

@@ -4,13 +4,16 @@
 
 #include "api.h"
 
-/* Opens app->nsm as app->config says, with app->clock, crypto and random in place, and learns app->debug_mode. With a
- * device it seeds the generators, so it comes before anything that makes a key. A simulator's root certificate goes to
- * nsm_root_out. Loud in the log where attestations prove nothing. */
+/* Opens app->nsm as app->config says, with app->clock, crypto and random in place. With a device it seeds the
+ * generators, so it comes before anything that makes a key. Loud in the log where attestations prove nothing. An NSM
+ * that keeps silent for a second, here or below, is named on stderr. */
 enum err start_nsm(struct app *app, struct log *log, struct why *w) MUST_USE;
 
 /* Makes one document by app->attest and logs whether it is verified, and if not, why: so the first request finds that
  * known, and a server whose NSM gives no documents does not start. The dummy has none to give. */
 enum err start_first_document(struct app *app, struct log *log, struct why *w) MUST_USE;
+
+/* One line on stderr, whatever is logged, where attestations prove nothing. */
+void start_announce(const struct app *app);
 
 #endif

@@ -63,6 +63,25 @@ static enum err check_names(const struct config *c, const struct source from[KEY
 	return ERR_OK;
 }
 
+/* What is there would be lost. */
+static enum err check_root_out(const struct config *c, const struct source from[KEY_COUNT], struct why *w)
+{
+	static const enum key_id others[] = {KEY_db, KEY_kek_file, KEY_metadata_file};
+	if (*c->nsm_root_out == '\0')
+		return ERR_OK;
+	if (strcmp(c->nsm, "simulator") != 0)
+		return config_fault(w, &from[KEY_nsm_root_out],
+				    "nsm_root_out is for nsm = simulator, which alone has a root of its own here");
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+		const struct key *k = &config_keys[others[i]];
+		if (strcmp(c->nsm_root_out, config_get_text(c, k)) == 0)
+			return config_fault(w, &from[KEY_nsm_root_out],
+					    "nsm_root_out is the file that %s names, which would be overwritten",
+					    k->name);
+	}
+	return ERR_OK;
+}
+
 static enum err check_nsm(const struct config *c, const struct source from[KEY_COUNT], struct why *w)
 {
 	static const char prefix[] = "socket:";
@@ -80,10 +99,7 @@ static enum err check_nsm(const struct config *c, const struct source from[KEY_C
 		return config_fault(w, &from[KEY_nsm],
 				    "nsm must be auto, device, simulator, dummy or socket:PATH, not \"%.64s\"", c->nsm);
 	}
-	if (*c->nsm_root_out != '\0' && strcmp(c->nsm, "simulator") != 0)
-		return config_fault(w, &from[KEY_nsm_root_out],
-				    "nsm_root_out is for nsm = simulator, which alone has a root of its own here");
-	return ERR_OK;
+	return check_root_out(c, from, w);
 }
 
 enum err config_check(struct config *c, const struct source from[KEY_COUNT], struct why *w)

@@ -23,8 +23,15 @@ static void put_text(struct buf *out, const char *s)
 	buf_put_u8(out, '"');
 }
 
-/* "key = value" and a newline; s is the value of a STR or PATH, n of all others. */
-static void put_line(struct buf *out, const struct key *k, const char *s, int64_t n)
+const char config_syntax[] =
+	"One `key = value` a line. A comment has a line of its own and begins with #. A value that begins or ends with a "
+	"space, or has a # in it, stands in double quotes, in which \\\" and \\\\ mean \" and \\. Sizes are bytes or have k, "
+	"m or g behind them (times 1024, 1024^2, 1024^3); times are seconds or have s, m or h. A default gives way to the "
+	"file, that to the environment (ATTESTD_LISTEN=...), and that to a flag (--set listen=...). `attestd config check` "
+	"says whether it is right, and `attestd config show` what is in force.";
+
+/* "key = value"; s is the value of a STR or PATH, n of all others. */
+static void put_pair(struct buf *out, const struct key *k, const char *s, int64_t n)
 {
 	buf_printf(out, "%s = ", k->name);
 	if (k->type == KEY_STR || k->type == KEY_PATH)
@@ -33,7 +40,6 @@ static void put_line(struct buf *out, const struct key *k, const char *s, int64_
 		buf_put_bytes(out, config_key_choice(k, n));
 	else
 		buf_printf(out, "%" PRId64, n);
-	buf_put_u8(out, '\n');
 }
 
 void config_show(const struct config *c, bool security_only, struct buf *out)
@@ -43,9 +49,10 @@ void config_show(const struct config *c, bool security_only, struct buf *out)
 		if (security_only && !k->sec)
 			continue;
 		if (k->type == KEY_STR || k->type == KEY_PATH)
-			put_line(out, k, config_get_text(c, k), 0);
+			put_pair(out, k, config_get_text(c, k), 0);
 		else
-			put_line(out, k, NULL, config_get_number(c, k));
+			put_pair(out, k, "", config_get_number(c, k));
+		buf_put_u8(out, '\n');
 	}
 }
 
@@ -68,47 +75,44 @@ static void wrap(struct buf *out, const char *prefix, const char *text)
 	buf_put_u8(out, '\n');
 }
 
-static void put_help(struct buf *out, const char *prefix, const struct key *k)
+/* The values that it may have, where that is not any text. */
+static void put_values(struct buf *out, const char *before, const struct key *k, const char *after)
 {
-	wrap(out, prefix, k->help);
 	if (k->type == KEY_ENUM)
-		buf_printf(out, "%sOne of %s.\n", prefix, k->text);
+		buf_printf(out, "%sOne of %s.%s", before, k->text, after);
 	else if (k->type != KEY_STR && k->type != KEY_PATH)
-		buf_printf(out, "%sFrom %" PRId64 " to %" PRId64 "%s.\n", prefix, k->lo, k->hi,
+		buf_printf(out, "%sFrom %" PRId64 " to %" PRId64 "%s.%s", before, k->lo, k->hi,
 			   k->type == KEY_SIZE	    ? " bytes"
 			   : k->type == KEY_SECONDS ? " seconds"
-						    : "");
+						    : "",
+			   after);
 }
 
 void config_example(struct buf *out)
 {
-	buf_put_str(
-		out,
-		"# attestd.conf - every key with its default. To change one, take away the # before it.\n"
-		"#\n"
-		"# One `key = value` a line. A comment has a line of its own. A value that begins or ends with a space,\n"
-		"# or has a # in it, stands in double quotes, in which \\\" and \\\\ mean \" and \\.\n"
-		"# Sizes are bytes or have k, m or g behind them (times 1024, 1024^2, 1024^3); times are seconds or have\n"
-		"# s, m or h. A default gives way to this file, that to the environment (ATTESTD_LISTEN=...), and that\n"
-		"# to a flag (--set listen=...). `attestd config check` says whether it is right, and `attestd config\n"
-		"# show` what is in force. [security]: the key enters config_digest.\n");
+	buf_put_str(out, "# attestd.conf - every key with its default. To change one, take away the # before it.\n#\n");
+	wrap(out, "# ", config_syntax);
+	buf_put_str(out, "#\n# [security]: the key enters config_digest.\n");
 	for (size_t i = 0; i < KEY_COUNT; i++) {
 		const struct key *k = &config_keys[i];
 		buf_put_u8(out, '\n');
-		put_help(out, "# ", k);
+		wrap(out, "# ", k->help);
+		put_values(out, "# ", k, "\n");
 		if (k->sec)
 			buf_put_str(out, "# [security]\n");
 		buf_put_u8(out, '#');
-		put_line(out, k, k->text, k->dflt);
+		put_pair(out, k, k->text, k->dflt);
+		buf_put_u8(out, '\n');
 	}
 }
 
-void config_help(struct buf *out)
+bool config_help(size_t i, struct buf *key, struct buf *help)
 {
-	for (size_t i = 0; i < KEY_COUNT; i++) {
-		const struct key *k = &config_keys[i];
-		buf_put_str(out, "  ");
-		put_line(out, k, k->text, k->dflt);
-		put_help(out, "        ", k);
-	}
+	if (i >= KEY_COUNT)
+		return false;
+	const struct key *k = &config_keys[i];
+	put_pair(key, k, k->text, k->dflt);
+	buf_put_str(help, k->help);
+	put_values(help, " ", k, "");
+	return true;
 }

@@ -208,13 +208,12 @@ static enum err keep(const struct check *k, struct cert_chain **out, struct why 
 	return ERR_OK;
 }
 
-enum err cert_chain_check(struct crypto *c, struct bytes root, const struct bytes *bundle, size_t n, struct bytes leaf,
+enum err cert_chain_check(struct bytes root, const struct bytes *bundle, size_t n, struct bytes leaf,
 			  struct cert_chain **out, enum cert_fault *fault, struct why *w)
 {
 	struct check k = {.fault = fault, .w = w};
 	enum err e;
 
-	(void)c;
 	e = gather(&k, root, bundle, n, leaf);
 	if (e != ERR_OK)
 		return e;

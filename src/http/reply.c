@@ -41,7 +41,8 @@ static void free_body(void *cls)
 	struct why w = {0};
 	own->job.run = wipe_body;
 	own->job.done = wiped;
-	if (own->buf.n > HTTP_HEAVY_BODY && loop_submit(own->loop, LANE_CPU, &own->job, &w) == ERR_OK)
+	own->job.urgent = true;
+	if (own->buf.n > HTTP_HEAVY_BODY && loop_submit(own->loop, LANE_BULK, &own->job, &w) == ERR_OK)
 		return;
 	buf_free(&own->buf);
 	free(own);

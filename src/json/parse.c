@@ -5,7 +5,7 @@ struct reader {
 	struct lex lex;
 	json_t *root;
 	json_t *open[JSON_DEPTH_MAX]; /* borrowed: each is inside the one before it */
-	size_t depth;
+	size_t depth, values_left;
 	struct bytes name; /* of the member whose value comes next */
 	size_t name_at;
 };
@@ -114,6 +114,8 @@ static enum err read_all(struct reader *r)
 	bool more = true;
 	while (more) {
 		json_t *v = NULL;
+		if (r->values_left-- == 0)
+			return lex_fault(&r->lex, r->lex.at, "there are too many values to be read here");
 		enum err e = read_value(r, &v);
 		if (e != ERR_OK)
 			return e;
@@ -132,10 +134,16 @@ static enum err read_all(struct reader *r)
 
 enum err json_parse(struct json **out, struct bytes text, struct why *w)
 {
+	return json_parse_bounded(out, text, SIZE_MAX, w);
+}
+
+enum err json_parse_bounded(struct json **out, struct bytes text, size_t values, struct why *w)
+{
 	struct reader r; /* not zeroed: `open` is large, and what of it counts is below depth */
 	r.lex = (struct lex){.text = text, .key = BUF_INIT(text.n), .string = BUF_INIT(text.n), .why = w};
 	r.root = NULL;
 	r.depth = 0;
+	r.values_left = values;
 	const enum err e = read_all(&r);
 	if (e == ERR_OK) {
 		*out = (struct json *)r.root;

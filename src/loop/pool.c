@@ -7,6 +7,10 @@
 
 enum { URGENT, ORDINARY, QUEUES };
 
+/* One thread each of LANE_NSM and LANE_BULK; the others are LANE_CPU's. */
+static const enum loop_lane single[] = {LANE_NSM, LANE_BULK};
+enum { SINGLES = sizeof single / sizeof single[0] };
+
 struct queue {
 	struct loop_job *head, **tail;
 };
@@ -88,7 +92,7 @@ static void *worker(void *arg)
 
 enum err pool_new(struct pool **out, int wake_fd, unsigned workers, unsigned nsm_queue, struct why *w)
 {
-	const unsigned threads = workers + 1;
+	const unsigned threads = workers + SINGLES;
 	struct pool *p = calloc(1, sizeof *p + threads * sizeof p->thread[0]);
 	if (p == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for %u worker threads", threads);
@@ -100,7 +104,7 @@ enum err pool_new(struct pool **out, int wake_fd, unsigned workers, unsigned nsm
 		lane->pool = p;
 		for (int q = 0; q < QUEUES; q++)
 			(void)empty(&lane->queue[q]);
-		lane->waiting_max = i == LANE_NSM ? nsm_queue : LOOP_CPU_QUEUE_MAX;
+		lane->waiting_max = i == LANE_NSM ? nsm_queue : LOOP_QUEUE_MAX;
 		pthread_cond_init(&lane->wake, NULL);
 	}
 
@@ -109,7 +113,7 @@ enum err pool_new(struct pool **out, int wake_fd, unsigned workers, unsigned nsm
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (p->n_threads < threads) {
-		struct lane *lane = &p->lane[p->n_threads == 0 ? LANE_NSM : LANE_CPU];
+		struct lane *lane = &p->lane[p->n_threads < SINGLES ? single[p->n_threads] : LANE_CPU];
 		if (pthread_create(&p->thread[p->n_threads], NULL, worker, lane) != 0)
 			break;
 		p->n_threads++;

@@ -84,6 +84,11 @@ bool nsm_is_device(const struct nsm *n)
 	return n->ops == &nsm_device;
 }
 
+bool nsm_is_simulated(const struct nsm *n)
+{
+	return n->ops == &nsm_simulator || n->ops == &nsm_socket;
+}
+
 struct bytes nsm_root(const struct nsm *n)
 {
 	return n->ops == &nsm_simulator ? simulator_root(n->state) : bytes_of(NULL, 0);

@@ -49,8 +49,8 @@ static enum err nsm_error(struct exchange *x, struct why *w)
 		return misunderstood(x, w);
 	for (const char *const *known = nsm_error_names; *known != NULL; known++)
 		if (bytes_is(name, *known))
-			return why_set(w, ERR_NSM, "the NSM refused %s with %s", x->name, *known);
-	return why_set(w, ERR_NSM, "the NSM refused %s with an error of unknown name", x->name);
+			return why_set(w, ERR_NSM_REFUSED, "the NSM refused %s with %s", x->name, *known);
+	return why_set(w, ERR_NSM_REFUSED, "the NSM refused %s with an error of unknown name", x->name);
 }
 
 static enum err send_request(struct nsm *n, struct exchange *x, struct why *w)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cborio.h"
+#include "cose.h"
 #include "simulator_ca.h"
 
 struct simulator {
@@ -197,14 +198,10 @@ static void put_payload(const struct simulator *s, const struct request *q, int6
 /* COSE_Sign1 (RFC 9052), untagged as AWS leaves it. */
 static enum err put_document(struct simulator *s, struct bytes payload, struct buf *document, struct why *w)
 {
-	const struct bytes protected = BYTES_LIT("\xa1\x01\x38\x22"); /* {1: -35}: ES384 */
+	const struct bytes protected = BYTES_LIT(COSE_ES384_HEADER);
 	uint8_t signature[CERT_SIGNATURE_SIZE];
 	struct buf message = BUF_INIT(NSM_REPLY_MAX);
-	cborio_put_array(&message, 4);
-	cborio_put_cstr(&message, "Signature1");
-	cborio_put_bytes(&message, protected);
-	cborio_put_bytes(&message, BYTES_LIT(""));
-	cborio_put_bytes(&message, payload);
+	cose_to_be_signed(protected, payload, &message);
 	enum err e = buf_check(&message, w);
 	if (e == ERR_OK)
 		e = cert_key_sign(s->o.crypto, s->ca.level[SIMULATOR_LEAF].key, buf_bytes(&message), signature, w);

@@ -15,11 +15,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { HEAD_SIZE = 4 };
-
 struct link {
 	pthread_mutex_t mutex;
 	const struct clock *clock;
+	int64_t timeout_ms;
 	struct sockaddr_un address;
 	int fd;		     /* -1: not connected */
 	int64_t deadline_ms; /* of the call under way */
@@ -39,7 +38,8 @@ static void drop(struct link *l)
 
 static enum err too_late(const struct link *l, struct why *w)
 {
-	return why_set(w, ERR_NSM, "the NSM on unix:%s did not answer within %d s", path_of(l), (int)NSM_SOCKET_WAIT_S);
+	return why_set(w, ERR_NSM, "the NSM on unix:%s did not answer within %g s", path_of(l),
+		       (double)l->timeout_ms / 1000);
 }
 
 static int64_t left_ms(const struct link *l)
@@ -137,11 +137,11 @@ static enum err receive(const struct link *l, const char *what, uint8_t *to, siz
 
 static enum err read_reply(const struct link *l, struct buf *reply, bool *broke, struct why *w)
 {
-	uint8_t head[HEAD_SIZE];
+	uint8_t head[NSM_FRAME_HEAD];
 	enum err e = receive(l, "a reply's length", head, sizeof head, broke, w);
 	if (e != ERR_OK)
 		return e;
-	const size_t n = (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
+	const size_t n = nsm_frame_length(head);
 	if (n == 0 || n > NSM_REPLY_MAX)
 		return why_set(w, ERR_NSM,
 			       "the NSM on unix:%s announced a reply of %zu bytes, and one has 1 to %d: is that "
@@ -208,8 +208,8 @@ static enum err socket_open(void **state, const struct nsm_env *env, const char 
 	struct link *l = malloc(sizeof *l);
 	if (l == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for the NSM on unix:%s", address);
-	*l = (struct link){.clock = env->clock, .address = to, .fd = -1};
-	l->deadline_ms = clock_mono(l->clock) + INT64_C(1000) * NSM_SOCKET_WAIT_S;
+	*l = (struct link){.clock = env->clock, .timeout_ms = env->timeout_ms, .address = to, .fd = -1};
+	l->deadline_ms = clock_mono(l->clock) + l->timeout_ms;
 	if (pthread_mutex_init(&l->mutex, NULL) != 0) {
 		free(l);
 		return why_set(w, ERR_MEMORY, "no memory for the NSM on unix:%s", address);
@@ -226,17 +226,22 @@ static enum err socket_open(void **state, const struct nsm_env *env, const char 
 static enum err socket_call(void *state, struct bytes request, struct buf *reply, struct why *w)
 {
 	struct link *l = state;
-	uint8_t frame[HEAD_SIZE + NSM_REQUEST_MAX];
+	struct buf frame = BUF_INIT(NSM_FRAME_HEAD + NSM_REQUEST_MAX);
 	if (request.n == 0 || request.n > NSM_REQUEST_MAX)
 		return why_set(w, ERR_INTERNAL, "an NSM request of %zu bytes is not between 1 and %d", request.n,
 			       (int)NSM_REQUEST_MAX);
-	for (int i = 0; i < HEAD_SIZE; i++)
-		frame[i] = (uint8_t)(request.n >> (8 * (HEAD_SIZE - 1 - i)));
-	memcpy(frame + HEAD_SIZE, request.p, request.n);
+	nsm_frame_begin(&frame);
+	buf_put_bytes(&frame, request);
+	if (!nsm_frame_end(&frame)) {
+		const enum err e = buf_check(&frame, w);
+		buf_free(&frame);
+		return e;
+	}
 	(void)pthread_mutex_lock(&l->mutex);
-	l->deadline_ms = clock_mono(l->clock) + INT64_C(1000) * NSM_SOCKET_WAIT_S;
-	const enum err e = call(l, bytes_of(frame, HEAD_SIZE + request.n), reply, w);
+	l->deadline_ms = clock_mono(l->clock) + l->timeout_ms;
+	const enum err e = call(l, buf_bytes(&frame), reply, w);
 	(void)pthread_mutex_unlock(&l->mutex);
+	buf_free(&frame);
 	return e;
 }
 

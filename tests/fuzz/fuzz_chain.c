@@ -115,7 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (n < 2)
 		return 0;
-	e = cert_chain_check(shared(), certs[0], certs, n - 1, certs[n - 1], &chain, &fault, &w);
+	e = cert_chain_check(certs[0], certs, n - 1, certs[n - 1], &chain, &fault, &w);
 	if (ERR_peek_error() != 0)
 		abort();
 	if (e == ERR_OK) {

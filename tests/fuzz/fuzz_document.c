@@ -70,9 +70,7 @@ static bool judge(const struct world *t, struct bytes document, struct bytes roo
 	struct why w;
 	verify_policy_init(&p);
 	p.at = VERIFY_AT_DOCUMENT;
-	p.own_root = true;
-	p.root_n = root.n;
-	memcpy(p.root_der, root.p, root.n);
+	must(verify_policy_root_der(&p, root, &w) == ERR_OK);
 	must(verify_input(t->verify, document, VERIFY_RAW, &p, &d, &w) == ERR_OK);
 	const bool good = verify_verdict_good(d);
 	must(good == (verify_verdict_code(d) == VERIFY_VERIFIED) && verify_verdict_message(d)[0] != '\0');

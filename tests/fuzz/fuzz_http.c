@@ -228,7 +228,7 @@ static void settle(struct talk *k)
 	struct loop *l = k->t->app.loop;
 	int quiet = 0;
 	while (quiet < 2) {
-		const bool working = loop_jobs(l, LANE_CPU) + loop_jobs(l, LANE_NSM) > 0;
+		const bool working = loop_jobs(l, LANE_CPU) + loop_jobs(l, LANE_NSM) + loop_jobs(l, LANE_BULK) > 0;
 		loop_turn(l, working ? 1000 : 0);
 		quiet = hear(k) || working ? 0 : quiet + 1;
 	}

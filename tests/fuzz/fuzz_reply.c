@@ -1,7 +1,7 @@
 /* Whole replies, judged under the simulator's root. The first byte chooses one of the simulator's documents; in the
  * rest $D stands for it in base64, $Z for its size, $S for the object that shows it, $P for its PCR2, $N for its nonce,
- * $U for its claims and $C for the digest of custom data, so that what is signed stays intact while everything around
- * it changes.
+ * $U for its claims, $C for the digest of custom data, $T for its time and $K for a wrapped key, so that what is signed
+ * stays intact while everything around it changes.
  */
 #include "../unit/reply_fixture.h"
 #include "attest/verdict.h"
@@ -65,6 +65,10 @@ static void expand(struct bytes text, size_t which, struct buf *out)
 			buf_put_bytes(out, v->user_data);
 		else if (c == 'Z')
 			json_put_int(out, (int64_t)documents[which].cose.n);
+		else if (c == 'T')
+			json_put_int(out, v->timestamp_ms);
+		else if (c == 'K')
+			buf_put_base64(out, bytes_of((const uint8_t[RSA_BITS_MIN / 8]){0}, RSA_BITS_MIN / 8));
 		else if (c == 'C')
 			buf_put_str(out, DIGEST);
 		else
@@ -78,6 +82,64 @@ static void check(bool good)
 		abort();
 }
 
+/* Every member of an accepted reply is one that the server sends in that place, said here once more. */
+static void check_names(const struct json_value *object, const char *const names[])
+{
+	void *it = NULL;
+	struct bytes name;
+	const struct json_value *v;
+	while (json_next(object, &it, &name, &v)) {
+		size_t i = 0;
+		while (names[i] != NULL && !bytes_is(name, names[i]))
+			i++;
+		check(names[i] != NULL);
+	}
+}
+
+static void check_members(const struct json_value *reply)
+{
+	static const char *const shown_names[] = {"module_id",	 "timestamp", "digest",	    "pcrs",
+						  "certificate", "cabundle",  "public_key", "user_data",
+						  "nonce",	 "document",  "_warning",   NULL};
+	static const char *const vsock[] = {"attestation_document", "success",	     "user_data", "nonce",
+					    "has_public_key",	    "document_size", "timestamp", NULL};
+	static const char *const rest[] = {"attestation_document",
+					   "pcr2",
+					   "user_data",
+					   "timestamp",
+					   "nonce_hex",
+					   "nonce_encoding",
+					   "tee_verified",
+					   "_warning",
+					   "metadata",
+					   "verification_instructions",
+					   "custom_digest",
+					   "custom_digest_method",
+					   "custom_data",
+					   "custom_data_canonical",
+					   "quote",
+					   "eventLog",
+					   "session_id",
+					   "encrypted_session_key",
+					   "session_key_hash",
+					   "user_key_hash",
+					   "expires_in_minutes",
+					   NULL};
+	const struct json_value *d = json_get(reply, "attestation_document");
+	if (d == NULL) {
+		check_names(reply, shown_names);
+	} else if (json_type(d) == JSON_STRING) {
+		check_names(reply, vsock);
+	} else {
+		check_names(reply, rest);
+		check_names(d, shown_names);
+		const bool info = json_get(reply, "quote") != NULL || json_get(reply, "eventLog") != NULL;
+		const bool exchange = json_get(reply, "encrypted_session_key") != NULL ||
+				      json_get(reply, "expires_in_minutes") != NULL;
+		check(!info || !exchange);
+	}
+}
+
 /* What an accepted reply says must be so, whatever its form. */
 static void check_accepted(struct bytes text, const struct verify_verdict *d)
 {
@@ -87,17 +149,18 @@ static void check_accepted(struct bytes text, const struct verify_verdict *d)
 	char hex[HEX_SIZE(NSM_PCR_SIZE)];
 	if (json_parse(&j, text, &f.w) != ERR_OK)
 		return; /* raw, hex or base64 */
-	const struct json_value *v = json_get(json_root(j), "pcr2");
+	const struct json_value *reply = json_root(j), *v = json_get(reply, "pcr2");
+	check_members(reply);
 	hex_encode(d->view.pcr[2], hex);
 	check(v == NULL || bytes_equal(json_string(v), bytes_of(hex, sizeof hex)));
-	v = json_get(json_root(j), "custom_data");
+	v = json_get(reply, "custom_data");
 	if (v != NULL && json_type(v) != JSON_NULL) {
 		REPLY_OK(json_canon_all(v, &canon, &f.w));
 		REPLY_OK(crypto_sha256(f.crypto, buf_bytes(&canon), digest, &f.w));
 		hex_encode(bytes_of(digest, SHA256_SIZE), hex);
 		check(bytes_equal(bytes_of(hex, HEX_SIZE(SHA256_SIZE)), bytes_str(DIGEST)));
 	}
-	v = json_get(json_root(j), "session_id");
+	v = json_get(reply, "session_id");
 	check(v == NULL || strcmp(d->purpose, "key-exchange") == 0);
 	buf_free(&canon);
 	json_free(j);

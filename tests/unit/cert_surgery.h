@@ -110,28 +110,27 @@ static inline void extend(struct cert_fixture *f, int i, const char *hex)
 	buf_free(&with);
 }
 
-static inline struct cert_chain *accept(struct crypto *c, struct bytes root, const struct bytes *bundle, size_t n,
-					struct bytes leaf)
+static inline struct cert_chain *accept(struct bytes root, const struct bytes *bundle, size_t n, struct bytes leaf)
 {
 	enum cert_fault fault = CERT_BROKEN;
 	struct cert_chain *chain = NULL;
 	struct why w = {0};
 
-	if (cert_chain_check(c, root, bundle, n, leaf, &chain, &fault, &w) != ERR_OK)
+	if (cert_chain_check(root, bundle, n, leaf, &chain, &fault, &w) != ERR_OK)
 		fail_msg("%s", w.text);
 	assert_int_equal(ERR_peek_error(), 0);
 	assert_non_null(chain);
 	return chain;
 }
 
-static inline void refuse(struct crypto *c, struct bytes root, const struct bytes *bundle, size_t n, struct bytes leaf,
+static inline void refuse(struct bytes root, const struct bytes *bundle, size_t n, struct bytes leaf,
 			  enum cert_fault want, const char *says)
 {
 	enum cert_fault fault = (enum cert_fault)99;
 	struct cert_chain *chain = NULL;
 	struct why w = {0};
 
-	assert_int_equal(cert_chain_check(c, root, bundle, n, leaf, &chain, &fault, &w), ERR_INVALID);
+	assert_int_equal(cert_chain_check(root, bundle, n, leaf, &chain, &fault, &w), ERR_INVALID);
 	assert_int_equal(ERR_peek_error(), 0);
 	assert_null(chain);
 	assert_true(w.tell);
@@ -150,7 +149,7 @@ static inline struct cert_chain *accept_fixture(const struct cert_fixture *f)
 	struct bytes all[CERT_FIXTURE_ALL];
 
 	bundle_of(f, all);
-	return accept(f->c, all[0], all, N, all[LEAF]);
+	return accept(all[0], all, N, all[LEAF]);
 }
 
 static inline void refuse_fixture(const struct cert_fixture *f, enum cert_fault want, const char *says)
@@ -158,7 +157,7 @@ static inline void refuse_fixture(const struct cert_fixture *f, enum cert_fault 
 	struct bytes all[CERT_FIXTURE_ALL];
 
 	bundle_of(f, all);
-	refuse(f->c, all[0], all, N, all[LEAF], want, says);
+	refuse(all[0], all, N, all[LEAF], want, says);
 }
 
 #endif

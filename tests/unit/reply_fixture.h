@@ -50,10 +50,7 @@ static inline void reply_fixture_open(struct reply_fixture *f)
 	REPLY_OK(nsm_open(&f->nsm, "simulator", &env, &fell_back, &f->w));
 	REPLY_OK(verify_new(&f->verify, f->crypto, &f->clock, &f->w));
 	verify_policy_init(&f->policy);
-	struct bytes root = nsm_root(f->nsm);
-	f->policy.own_root = true;
-	f->policy.root_n = root.n;
-	memcpy(f->policy.root_der, root.p, root.n);
+	REPLY_OK(verify_policy_root_der(&f->policy, nsm_root(f->nsm), &f->w));
 }
 
 static inline void reply_fixture_close(struct reply_fixture *f)

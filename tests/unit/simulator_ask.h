@@ -204,8 +204,7 @@ static inline struct cert_chain *chain_of(const struct document *d)
 {
 	struct cert_chain *chain = NULL;
 	enum cert_fault fault;
-	if (cert_chain_check(f.crypto, simulator_root(f.s), d->cabundle, 4, d->certificate, &chain, &fault, &f.w) !=
-	    ERR_OK)
+	if (cert_chain_check(simulator_root(f.s), d->cabundle, 4, d->certificate, &chain, &fault, &f.w) != ERR_OK)
 		fail_msg("fault %d: %s", (int)fault, f.w.text);
 	return chain;
 }

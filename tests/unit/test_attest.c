@@ -31,6 +31,7 @@ struct world {
 	struct nsm *dummy, *real;
 	struct verify *verify;
 	struct simulator_fixture simulator;
+	struct bytes spoil; /* a bit of it changes on its way from the NSM; empty: of the signature; NULL: none */
 };
 
 /* The NSM's reply: a document made after the spec, whatever was asked. */
@@ -214,8 +215,8 @@ static void a_document_is_shown_as_the_nsm_gave_it(void **s)
 	buf_put_base64(&want, buf_bytes(&cose));
 	buf_put_str(&want,
 		    "\",\"_warning\":\"UNVERIFIED ATTESTATION: this server's own verifier does not accept the "
-		    "document (chain_untrusted). The bundle does not begin with the root that is trusted here, byte "
-		    "for byte.\"}");
+		    "document (chain_untrusted). The document's certificates do not start at AWS's root: AWS did not "
+		    "vouch for it.\"}");
 	attest_doc_json(d, &out);
 	assert_string_equal(buf_cstr(&out), buf_cstr(&want));
 	assert_false(attest_doc_verified(d));
@@ -274,7 +275,8 @@ static void what_is_no_document_is_refused(void **s)
 	struct why w;
 	t->spec.n_pcrs = 15;
 	assert_int_equal(ask(t, "nonce", &w), ERR_NSM);
-	assert_non_null(strstr(w.text, "the NSM's document is not understood: Byte "));
+	assert_non_null(
+		strstr(w.text, "the NSM's document is not understood: This is not a document as an NSM writes it"));
 	assert_false(w.tell);
 }
 
@@ -285,7 +287,7 @@ static void an_nsm_that_refuses_is_told_by_name(void **s)
 	t->fake.answer = NULL;
 	t->fake.replies[0] = BYTES_LIT("\xa1\x65"
 				       "Error\x6dInternalError");
-	assert_int_equal(ask(t, "nonce", &w), ERR_NSM);
+	assert_int_equal(ask(t, "nonce", &w), ERR_NSM_REFUSED);
 	assert_string_equal(w.text, "the NSM refused Attestation with InternalError");
 }
 
@@ -297,6 +299,12 @@ static struct bytes simulate(void *ctx, struct bytes request)
 	struct why w;
 	buf_reset(&t->reply);
 	assert_int_equal(simulator_call(t->simulator.s, request, &t->reply, &w), ERR_OK);
+	if (t->spoil.p != NULL) {
+		uint8_t *at = t->spoil.n == 0 ? &t->reply.p[t->reply.n - 1]
+					      : memmem(t->reply.p, t->reply.n, t->spoil.p, t->spoil.n);
+		assert_non_null(at);
+		at[t->spoil.n / 2] ^= 1;
+	}
 	return buf_bytes(&t->reply);
 }
 
@@ -346,31 +354,44 @@ static void a_document_under_the_root_is_verified(void **s)
 	attest_free(a);
 }
 
-static void a_renewed_leaf_is_judged_anew(void **s)
+static void a_renewed_leaf_is_verified(void **s)
 {
 	struct world *t = *s;
 	open_device(t, NULL);
 	struct attest *a = attest_device(t);
-	uint8_t leaf[CERT_DER_MAX];
 	verified(a, true, NULL);
-	const size_t n = a->leaf_n;
-	memcpy(leaf, a->leaf, n);
 	t->simulator.now_ms += 5 * 3600 * 1000;
 	verified(a, true, NULL);
-	assert_false(bytes_equal(bytes_of(leaf, n), bytes_of(a->leaf, a->leaf_n)));
 	attest_free(a);
 }
 
-/* Its chain's window is looked at each time. */
-static void a_known_leaf_is_judged_anew_outside_its_validity(void **s)
+/* That its leaf was in a document that held says nothing of the next one. */
+static void a_known_leaf_does_not_vouch_for_a_document(void **s)
 {
 	struct world *t = *s;
 	open_device(t, NULL);
 	struct attest *a = attest_device(t);
+	struct attest_doc *d = NULL;
+	struct attest_view v;
+	enum verify_code fault;
+	struct why w;
 	verified(a, true, NULL);
-	a->not_after_s = SIMULATOR_NOW_MS / 1000 - 1;
+	assert_int_equal(attest_doc_make(a, BYTES_LIT("user data"), NULL, &d, &w), ERR_OK);
+	assert_int_equal(attest_view_parse(attest_doc_cose(d), &v, &fault, &w), ERR_OK);
+	const struct {
+		struct bytes spoil;
+		const char *code;
+	} lies[] = {{BYTES_LIT(""), "(signature_invalid)"},
+		    {v.pcr[0], "(signature_invalid)"},
+		    {v.cabundle[0], "(chain_untrusted)"},
+		    {v.cabundle[3], "(c"}}; /* which byte it is decides for which fault it is refused */
+	for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+		t->spoil = lies[i].spoil;
+		verified(a, false, lies[i].code);
+	}
+	t->spoil = bytes_of(NULL, 0);
 	verified(a, true, NULL);
-	assert_true(a->not_after_s > SIMULATOR_NOW_MS / 1000);
+	attest_doc_free(d);
 	attest_free(a);
 }
 
@@ -387,29 +408,41 @@ static void a_document_that_does_not_hold_is_not_verified(void **s)
 		open_device(t, &faults[i].o);
 		struct attest *a = attest_device(t);
 		verified(a, false, faults[i].code);
-		assert_int_equal(a->leaf_n, 0);
 		attest_free(a);
 	}
 }
 
-/* What only the payload says is looked at in every document. */
-static void a_known_leaf_does_not_hide_debug_mode(void **s)
+/* Of an NSM that gives none any more nothing is known, whatever it gave before. */
+static void what_is_known_of_the_enclave_comes_from_the_last_document(void **s)
 {
 	struct world *t = *s;
+	struct attest_doc *d = NULL;
+	struct why w;
+	open_device(t, NULL);
+	struct attest *a = attest_device(t);
+	assert_int_equal(attest_debug(a), ATTEST_DEBUG_UNKNOWN);
+	verified(a, true, NULL);
+	assert_int_equal(attest_debug(a), ATTEST_DEBUG_OFF);
+	t->fake.answer = NULL;
+	t->fake.replies[0] = BYTES_LIT("\xa1\x65"
+				       "Error\x6dInternalError");
+	assert_int_equal(attest_doc_make(a, BYTES_LIT("user data"), NULL, &d, &w), ERR_NSM_REFUSED);
+	assert_false(attest_verified(a));
+	assert_int_equal(attest_debug(a), ATTEST_DEBUG_UNKNOWN);
+	t->fake.answer = simulate;
+	verified(a, true, NULL);
+	attest_free(a);
+
 	const struct simulator_options debug = {.debug_mode = true};
 	open_device(t, &debug);
-	struct attest *a = attest_device(t);
-	struct attest_doc *d = NULL;
-	struct attest_view v;
-	enum verify_code fault;
-	struct why w;
-	assert_int_equal(attest_doc_make(a, BYTES_LIT("user data"), NULL, &d, &w), ERR_OK);
-	assert_int_equal(attest_view_parse(attest_doc_cose(d), &v, &fault, &w), ERR_OK);
-	a->leaf_n = v.certificate.n;
-	memcpy(a->leaf, v.certificate.p, v.certificate.n);
-	a->not_after_s = INT64_MAX;
-	attest_doc_free(d);
+	a = attest_device(t);
 	verified(a, false, "(debug_mode)");
+	assert_int_equal(attest_debug(a), ATTEST_DEBUG_ON);
+	attest_free(a);
+
+	a = attester(t, t->dummy, "");
+	verified(a, false, "DUMMY");
+	assert_int_equal(attest_debug(a), ATTEST_DEBUG_UNKNOWN);
 	attest_free(a);
 }
 
@@ -478,7 +511,7 @@ static void without_the_nsms_randomness_seeding_fails(void **s)
 {
 	struct world *t = *s;
 	struct why w;
-	assert_int_equal(attest_seed(t->dummy, t->crypto, &w), ERR_NSM);
+	assert_int_equal(attest_seed(t->dummy, t->crypto, &w), ERR_NSM_REFUSED);
 	assert_int_equal(attest_seed(t->real, t->crypto, &w), ERR_NSM);
 }
 
@@ -521,10 +554,10 @@ int main(void)
 		TEST(what_is_attested_is_limited_in_every_back_end),
 		TEST(a_document_is_shown_as_the_nsm_gave_it),
 		TEST(a_document_under_the_root_is_verified),
-		TEST(a_renewed_leaf_is_judged_anew),
-		TEST(a_known_leaf_is_judged_anew_outside_its_validity),
+		TEST(a_renewed_leaf_is_verified),
+		TEST(a_known_leaf_does_not_vouch_for_a_document),
 		TEST(a_document_that_does_not_hold_is_not_verified),
-		TEST(a_known_leaf_does_not_hide_debug_mode),
+		TEST(what_is_known_of_the_enclave_comes_from_the_last_document),
 		TEST(a_dummy_is_not_verified),
 		TEST(a_simulator_is_called_one),
 		TEST(the_root_has_the_size_of_a_certificate),

@@ -28,6 +28,17 @@ static void bytes_compare_by_content_and_length(void **state)
 	assert_int_equal(bytes_str("abc").n, 3);
 }
 
+static void printable_is_ascii_from_space_to_tilde(void **state)
+{
+	(void)state;
+	assert_true(bytes_printable(bytes_of(NULL, 0)));
+	assert_true(bytes_printable(BYTES_LIT(" ~aZ09\"\\")));
+	for (int c = 0; c < 256; c++) {
+		const uint8_t text[] = {'a', (uint8_t)c};
+		assert_true(bytes_printable(bytes_of(text, sizeof text)) == (c >= 0x20 && c <= 0x7e));
+	}
+}
+
 static void buf_takes_its_maximum_and_not_one_byte_more(void **state)
 {
 	static const size_t limits[] = {1, 63, 64, 65, 127, 128, 1000, 4097};
@@ -257,6 +268,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes_compare_by_content_and_length),
+		cmocka_unit_test(printable_is_ascii_from_space_to_tilde),
 		cmocka_unit_test(buf_takes_its_maximum_and_not_one_byte_more),
 		cmocka_unit_test(buf_grows_by_doubling_from_64_bytes),
 		cmocka_unit_test(buf_failure_is_sticky_until_reset),

@@ -145,20 +145,20 @@ static void the_bundle_begins_with_the_very_root(void **state)
 	cert_fixture_new(&f, c);
 	cert_fixture_new(&other, c);
 	bundle_of(&f, all);
-	refuse(c, cert_fixture_der(&other, ROOT), all, N, all[LEAF], CERT_UNTRUSTED, "byte for byte");
-	refuse(c, all[ROOT], all + 1, N - 1, all[LEAF], CERT_UNTRUSTED, "byte for byte");
+	refuse(cert_fixture_der(&other, ROOT), all, N, all[LEAF], CERT_UNTRUSTED, "byte for byte");
+	refuse(all[ROOT], all + 1, N - 1, all[LEAF], CERT_UNTRUSTED, "byte for byte");
 	bundle_of(&other, all);
-	refuse(c, cert_fixture_der(&f, ROOT), all, N, all[LEAF], CERT_UNTRUSTED, "byte for byte");
+	refuse(cert_fixture_der(&f, ROOT), all, N, all[LEAF], CERT_UNTRUSTED, "byte for byte");
 	/* The pinned root before a chain of another root of the same name and serial number. */
 	all[ROOT] = cert_fixture_der(&f, ROOT);
-	refuse(c, all[ROOT], all, N, all[LEAF], CERT_BROKEN, "Certificate 2 of the bundle was not issued");
+	refuse(all[ROOT], all, N, all[LEAF], CERT_BROKEN, "Certificate 2 of the bundle was not issued");
 	/* The same key and name, but other bytes. */
 	bundle_of(&f, all);
 	struct buf before = BUF_INIT(CERT_DER_MAX);
 	buf_put_bytes(&before, all[ROOT]);
 	cert_fixture_remake(&f, ROOT);
 	bundle_of(&f, all);
-	refuse(c, buf_bytes(&before), all, N, all[LEAF], CERT_UNTRUSTED, "byte for byte");
+	refuse(buf_bytes(&before), all, N, all[LEAF], CERT_UNTRUSTED, "byte for byte");
 	buf_free(&before);
 	cert_fixture_free(&f);
 	cert_fixture_free(&other);
@@ -197,7 +197,7 @@ static void the_bundle_is_exactly_the_line_from_root_to_leaf(void **state)
 
 		for (; cases[i].order[n] >= 0; n++)
 			bundle[n] = cert_fixture_der(&f, cases[i].order[n]);
-		refuse(c, cert_fixture_der(&f, ROOT), bundle, n, cert_fixture_der(&f, cases[i].leaf), cases[i].fault,
+		refuse(cert_fixture_der(&f, ROOT), bundle, n, cert_fixture_der(&f, cases[i].leaf), cases[i].fault,
 		       cases[i].says);
 	}
 	cert_fixture_free(&f);
@@ -229,9 +229,9 @@ static void the_bundle_has_at_most_8_certificates(void **state)
 
 		assert_int_equal(cert_make(c, &f.spec[LEAF], f.key[LEAF], bundle[n - 1], f.key[0], &leaf, &w), ERR_OK);
 		if (n <= CERT_BUNDLE_MAX)
-			cert_chain_free(accept(c, bundle[0], bundle, n, buf_bytes(&leaf)));
+			cert_chain_free(accept(bundle[0], bundle, n, buf_bytes(&leaf)));
 		else
-			refuse(c, bundle[0], bundle, n, buf_bytes(&leaf), CERT_BROKEN, "9 certificates; at most 8");
+			refuse(bundle[0], bundle, n, buf_bytes(&leaf), CERT_BROKEN, "9 certificates; at most 8");
 		buf_free(&leaf);
 	}
 	for (size_t i = 0; i < CERT_BUNDLE_MAX + 1; i++)
@@ -265,7 +265,7 @@ static void the_root_is_its_own_issuer(void **state)
 	(void)state;
 	cert_fixture_new(&f, c);
 	bundle_of(&f, all);
-	refuse(c, all[REGION], all + 1, N - 1, all[LEAF], CERT_BROKEN, "The root names another certificate");
+	refuse(all[REGION], all + 1, N - 1, all[LEAF], CERT_BROKEN, "The root names another certificate");
 	cert_fixture_free(&f);
 }
 

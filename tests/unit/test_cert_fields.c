@@ -341,31 +341,31 @@ static void nothing_may_be_missing_or_behind(void **state)
 		buf_put_bytes(&b, own);
 		buf_put_u8(&b, 0);
 		all[i] = buf_bytes(&b);
-		refuse(c, all[0], all, N, all[LEAF], CERT_MALFORMED, "bytes behind its end");
+		refuse(all[0], all, N, all[LEAF], CERT_MALFORMED, "bytes behind its end");
 		buf_reset(&b);
 		for (size_t n = 0; n < own.n; n++) {
 			all[i] = bytes_of(own.p, n);
-			refuse(c, all[0], all, N, all[LEAF], CERT_MALFORMED, "not a complete X.509 certificate");
+			refuse(all[0], all, N, all[LEAF], CERT_MALFORMED, "not a complete X.509 certificate");
 		}
 		/* BER's open length */
 		put_hex(&b, "3080");
 		buf_put(&b, own.p + 4, own.n - 4);
 		put_hex(&b, "0000");
 		all[i] = buf_bytes(&b);
-		refuse(c, all[0], all, N, all[LEAF], CERT_MALFORMED, "not a complete X.509 certificate");
+		refuse(all[0], all, N, all[LEAF], CERT_MALFORMED, "not a complete X.509 certificate");
 		buf_reset(&b);
 		/* a length in one byte more than it needs */
 		put_hex(&b, "308300");
 		buf_put(&b, own.p + 2, own.n - 2);
 		all[i] = buf_bytes(&b);
-		refuse(c, all[0], all, N, all[LEAF], CERT_MALFORMED, "not a complete X.509 certificate");
+		refuse(all[0], all, N, all[LEAF], CERT_MALFORMED, "not a complete X.509 certificate");
 		buf_reset(&b);
 		/* a fourth part */
 		put_head(&b, DER_SEQUENCE, own.n - 4 + 2);
 		buf_put(&b, own.p + 4, own.n - 4);
 		put_hex(&b, "0500");
 		all[i] = buf_bytes(&b);
-		refuse(c, all[0], all, N, all[LEAF], CERT_MALFORMED, "three parts");
+		refuse(all[0], all, N, all[LEAF], CERT_MALFORMED, "three parts");
 		buf_reset(&b);
 	}
 	buf_free(&b);
@@ -386,7 +386,7 @@ static void no_byte_of_a_chain_can_be_changed(void **state)
 	for (int i = REGION; i <= LEAF; i += LEAF - REGION)
 		for (size_t at = 0; at < all[i].n; at++) {
 			f.der[i].p[at] ^= (uint8_t)(1u << at % 8);
-			if (cert_chain_check(c, all[0], all, N, all[LEAF], &chain, &fault, &w) != ERR_INVALID)
+			if (cert_chain_check(all[0], all, N, all[LEAF], &chain, &fault, &w) != ERR_INVALID)
 				fail_msg("byte %zu of certificate %d may be changed", at, i);
 			f.der[i].p[at] ^= (uint8_t)(1u << at % 8);
 		}

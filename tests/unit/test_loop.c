@@ -412,7 +412,7 @@ static void jobs_run_elsewhere_and_are_done_here(void **state)
 		assert_true(k[lane].ran);
 		assert_false(pthread_equal(k[lane].ran_on, pthread_self()));
 	}
-	assert_string_equal(f->trace, "01");
+	assert_string_equal(f->trace, "012");
 }
 
 static void the_nsm_lane_keeps_its_order(void **state)
@@ -468,6 +468,36 @@ static void a_stuck_nsm_holds_up_nobody_but_itself(void **state)
 	assert_string_equal(f->trace, "ooosqqr");
 }
 
+static void long_work_holds_up_nobody_but_itself(void **state)
+{
+	struct fixture *f = *state;
+	struct work stuck, next, other[3], call;
+	sem_t gate, begun;
+	sem_init(&gate, 0, 0);
+	sem_init(&begun, 0, 0);
+	work(&stuck, f, 's');
+	stuck.gate = &gate;
+	stuck.begun = &begun;
+	assert_int_equal(loop_submit(f->l, LANE_BULK, &stuck.job, &f->w), ERR_OK);
+	sem_wait(&begun);
+	work(&next, f, 'n');
+	assert_int_equal(loop_submit(f->l, LANE_BULK, &next.job, &f->w), ERR_OK);
+	for (int i = 0; i < 3; i++) {
+		work(&other[i], f, 'o');
+		assert_int_equal(loop_submit(f->l, LANE_CPU, &other[i].job, &f->w), ERR_OK);
+	}
+	finish(f, LANE_CPU);
+	work(&call, f, 'c');
+	assert_int_equal(loop_submit(f->l, LANE_NSM, &call.job, &f->w), ERR_OK);
+	finish(f, LANE_NSM);
+	assert_string_equal(f->trace, "oooc");
+	assert_int_equal(loop_jobs(f->l, LANE_BULK), 2); /* it has one thread, however many processors there are */
+	assert_false(next.ran);
+	sem_post(&gate);
+	finish(f, LANE_BULK);
+	assert_string_equal(f->trace, "ooocsn");
+}
+
 static void urgent_jobs_go_before_those_that_are_not(void **state)
 {
 	struct fixture *f = *state;
@@ -490,31 +520,37 @@ static void urgent_jobs_go_before_those_that_are_not(void **state)
 	assert_string_equal(f->trace, "suo");
 }
 
-static void the_cpu_lane_has_a_limit_too(void **state)
+static void has_a_limit(struct fixture *f, enum loop_lane lane, int threads)
 {
-	static struct work k[LOOP_CPU_QUEUE_MAX], stuck[2], more;
-	struct fixture *f = *state;
+	static struct work k[LOOP_QUEUE_MAX], stuck[2], more;
 	sem_t gate, begun;
 	sem_init(&gate, 0, 0);
 	sem_init(&begun, 0, 0);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < threads; i++) {
 		work(&stuck[i], f, 's');
 		stuck[i].gate = &gate;
 		stuck[i].begun = &begun;
-		assert_int_equal(loop_submit(f->l, LANE_CPU, &stuck[i].job, &f->w), ERR_OK);
+		assert_int_equal(loop_submit(f->l, lane, &stuck[i].job, &f->w), ERR_OK);
 		sem_wait(&begun);
 	}
-	for (int i = 0; i < LOOP_CPU_QUEUE_MAX; i++) {
+	for (int i = 0; i < LOOP_QUEUE_MAX; i++) {
 		work(&k[i], f, '\0');
-		assert_int_equal(loop_submit(f->l, LANE_CPU, &k[i].job, &f->w), ERR_OK);
+		assert_int_equal(loop_submit(f->l, lane, &k[i].job, &f->w), ERR_OK);
 	}
 	work(&more, f, 'm');
-	assert_int_equal(loop_submit(f->l, LANE_CPU, &more.job, &f->w), ERR_BUSY);
-	sem_post(&gate);
-	sem_post(&gate);
-	finish(f, LANE_CPU);
-	assert_string_equal(f->trace, "ss");
-	assert_true(k[LOOP_CPU_QUEUE_MAX - 1].ran);
+	assert_int_equal(loop_submit(f->l, lane, &more.job, &f->w), ERR_BUSY);
+	for (int i = 0; i < threads; i++)
+		sem_post(&gate);
+	finish(f, lane);
+	assert_true(k[LOOP_QUEUE_MAX - 1].ran);
+}
+
+static void the_other_lanes_have_a_limit_too(void **state)
+{
+	struct fixture *f = *state;
+	has_a_limit(f, LANE_CPU, 2);
+	has_a_limit(f, LANE_BULK, 1);
+	assert_string_equal(f->trace, "sss");
 }
 
 static void every_job_is_done_once_even_if_the_loop_ends_first(void **state)
@@ -648,7 +684,8 @@ int main(void)
 		TEST(the_nsm_lane_keeps_its_order),
 		TEST(a_stuck_nsm_holds_up_nobody_but_itself),
 		TEST(urgent_jobs_go_before_those_that_are_not),
-		TEST(the_cpu_lane_has_a_limit_too),
+		TEST(the_other_lanes_have_a_limit_too),
+		TEST(long_work_holds_up_nobody_but_itself),
 		TEST(every_job_is_done_once_even_if_the_loop_ends_first),
 		TEST(a_turn_has_its_order_and_at_most_two_passes),
 		TEST(the_guest_may_shorten_the_wait),

@@ -4,10 +4,38 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cborio.h"
 #include "nsm.h"
+
+static void a_pcr_is_given_as_its_number_and_96_digits(void **s)
+{
+	(void)s;
+	static const char *const bad[] = {"", "=", "0", "32=", "00=", "-1=", " 1=", "1 =", "+1=", "x=", "100="};
+	char text[128];
+	uint8_t value[NSM_PCR_SIZE];
+	unsigned index = 99;
+	struct why w;
+	for (int i = 0; i < 3; i++) {
+		const int sizes[] = {96, 95, 97};
+		(void)snprintf(text, sizeof text, "31=%0*d", sizes[i], 7);
+		assert_int_equal(nsm_pcr_parse(bytes_str(text), &index, value, &w), i == 0 ? ERR_OK : ERR_INVALID);
+		assert_int_equal(index, 31);
+		assert_int_equal(value[NSM_PCR_SIZE - 1], 7);
+	}
+	assert_non_null(strstr(w.text, "PCR31 is not 96 hex digits"));
+	assert_non_null(strstr(w.text, "it has 97 characters"));
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		(void)snprintf(text, sizeof text, "%s%096d", bad[i], 0);
+		assert_int_equal(nsm_pcr_parse(bytes_str(text), &index, value, &w), ERR_INVALID);
+		assert_string_equal(w.field, "pcr");
+		assert_non_null(strstr(w.text, "given as N=HEX"));
+	}
+	assert_int_equal(nsm_pcr_parse(bytes_of(NULL, 0), &index, value, &w), ERR_INVALID);
+	assert_int_equal(index, 31);
+}
 
 static struct nsm *open_dummy(void)
 {
@@ -138,7 +166,7 @@ static void the_dummys_pcrs_are_one_digit_repeated(void **s)
 		struct buf v = BUF_INIT(NSM_PCR_SIZE);
 		bool locked = false, known = i <= 4 || i == 8;
 		enum err e = nsm_pcr(n, i, &v, &locked, &w);
-		assert_int_equal(e, known ? ERR_OK : ERR_NSM);
+		assert_int_equal(e, known ? ERR_OK : ERR_NSM_REFUSED);
 		if (known) {
 			assert_int_equal(v.n, NSM_PCR_SIZE);
 			for (size_t k = 0; k < v.n; k++)
@@ -160,10 +188,10 @@ static void the_dummy_gives_neither_randomness_nor_documents(void **s)
 	struct buf doc = BUF_INIT(NSM_REPLY_MAX);
 	uint8_t out[4] = {1, 2, 3, 4};
 	struct why w;
-	assert_int_equal(nsm_random(n, out, sizeof(out), &w), ERR_NSM);
+	assert_int_equal(nsm_random(n, out, sizeof(out), &w), ERR_NSM_REFUSED);
 	assert_string_equal(w.text, "the NSM refused GetRandom with InvalidOperation");
 	assert_memory_equal(out, ((uint8_t[]){1, 2, 3, 4}), 4);
-	assert_int_equal(nsm_attest(n, &(struct nsm_attestation){.nonce = BYTES_LIT("x")}, &doc, &w), ERR_NSM);
+	assert_int_equal(nsm_attest(n, &(struct nsm_attestation){.nonce = BYTES_LIT("x")}, &doc, &w), ERR_NSM_REFUSED);
 	assert_string_equal(w.text, "the NSM refused Attestation with InvalidOperation");
 	assert_int_equal(doc.n, 0);
 	assert_int_equal(nsm_root(n).n, 0);
@@ -176,12 +204,12 @@ static void the_dummys_pcrs_cannot_be_changed(void **s)
 	struct nsm *n = open_dummy();
 	struct buf v = BUF_INIT(NSM_PCR_SIZE);
 	struct why w;
-	assert_int_equal(nsm_extend(n, 16, BYTES_LIT("x"), &v, &w), ERR_NSM);
+	assert_int_equal(nsm_extend(n, 16, BYTES_LIT("x"), &v, &w), ERR_NSM_REFUSED);
 	assert_string_equal(w.text, "the NSM refused ExtendPCR with InvalidOperation");
 	assert_int_equal(v.n, 0);
-	assert_int_equal(nsm_lock(n, 16, &w), ERR_NSM);
+	assert_int_equal(nsm_lock(n, 16, &w), ERR_NSM_REFUSED);
 	assert_string_equal(w.text, "the NSM refused LockPCR with InvalidOperation");
-	assert_int_equal(nsm_lock_below(n, 16, &w), ERR_NSM);
+	assert_int_equal(nsm_lock_below(n, 16, &w), ERR_NSM_REFUSED);
 	assert_string_equal(w.text, "the NSM refused LockPCRs with InvalidOperation");
 	nsm_close(n);
 }
@@ -250,6 +278,7 @@ static void the_dummy_refuses_what_it_does_not_know(void **s)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_pcr_is_given_as_its_number_and_96_digits),
 		cmocka_unit_test(a_missing_device_says_what_to_do),
 		cmocka_unit_test(auto_falls_back_only_when_the_device_is_missing),
 		cmocka_unit_test(an_unknown_back_end_is_a_configuration_error),

@@ -17,6 +17,8 @@
 
 #define REQUEST "\x69GetRandom"
 
+enum { WAIT_MS = 30500 };
+
 /* What the peer does with a connection: reads this many bytes, then says this, then closes it (or keeps it for the
  * next of the same connection). */
 struct turn {
@@ -81,7 +83,7 @@ static int64_t now_us(void *ctx)
 	int64_t *calls = ctx; /* NULL: real time */
 	if (calls == NULL)
 		return clock_system().mono_us(NULL);
-	return ++*calls > 3 ? INT64_C(1000000) * NSM_SOCKET_WAIT_S : 0;
+	return ++*calls > 3 ? INT64_C(1000) * WAIT_MS : 0;
 }
 
 static void start(struct peer *p, const struct turn *turns, size_t n)
@@ -110,7 +112,7 @@ static void finish(struct peer *p)
 
 static enum err open_at(const char *path, const struct clock *clock, void **state, struct why *w)
 {
-	const struct nsm_env env = {.clock = clock};
+	const struct nsm_env env = {.clock = clock, .timeout_ms = WAIT_MS};
 	return nsm_socket.open(state, &env, path, w);
 }
 
@@ -122,6 +124,32 @@ static enum err ask(void *state, struct buf *reply, struct why *w)
 }
 
 enum { FRAME = 4 + sizeof REQUEST - 1 };
+
+/* ---- frames ---- */
+
+static void a_frame_begins_with_its_length(void **s)
+{
+	(void)s;
+	static const uint8_t most[NSM_REPLY_MAX + 1];
+	struct buf b = BUF_INIT(NSM_FRAME_HEAD + NSM_REPLY_MAX);
+	nsm_frame_begin(&b);
+	assert_false(nsm_frame_end(&b));
+	buf_put_str(&b, "hello");
+	assert_true(nsm_frame_end(&b));
+	assert_true(bytes_equal(buf_bytes(&b), BYTES_LIT("\0\0\0\5hello")));
+	buf_reset(&b);
+	nsm_frame_begin(&b);
+	buf_put(&b, most, NSM_REPLY_MAX);
+	assert_true(nsm_frame_end(&b));
+	assert_memory_equal(b.p, "\0\0\x40\0", 4);
+	assert_int_equal(nsm_frame_length(b.p), NSM_REPLY_MAX);
+	assert_int_equal(nsm_frame_length((const uint8_t *)"\xfe\xdc\xba\x98"), 0xfedcba98);
+	buf_free(&b);
+	nsm_frame_begin(&b);
+	buf_put(&b, most, NSM_REPLY_MAX + 1);
+	assert_false(nsm_frame_end(&b));
+	buf_free(&b);
+}
 
 /* ---- replies ---- */
 
@@ -313,7 +341,7 @@ static void a_peer_that_does_not_answer_is_given_up_at_the_deadline(void **s)
 		start(&p, turns, 1);
 		assert_int_equal(open_at(p.path, &clock, &state, &w), ERR_OK);
 		assert_int_equal(ask(state, &reply, &w), ERR_NSM);
-		assert_non_null(strstr(w.text, "did not answer within 30 s"));
+		assert_non_null(strstr(w.text, "did not answer within 30.5 s"));
 		assert_int_equal(reply.n, 0);
 		nsm_socket.close(state);
 		finish(&p);
@@ -328,7 +356,7 @@ static void where_nobody_listens_it_says_what_to_start(void **s)
 	struct nsm *n = NULL;
 	struct why w;
 	bool fell;
-	const struct nsm_env env = {.clock = &clock};
+	const struct nsm_env env = {.clock = &clock, .timeout_ms = WAIT_MS};
 	assert_int_equal(nsm_open(&n, "socket:/nonexistent/s", &env, &fell, &w), ERR_ENVIRONMENT);
 	assert_string_equal(w.text, "no NSM answers on unix:/nonexistent/s (No such file or directory): start `attestd "
 				    "simulate --socket /nonexistent/s`");
@@ -376,6 +404,7 @@ static void a_path_has_1_to_107_bytes(void **s)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_frame_begins_with_its_length),
 		cmocka_unit_test(requests_and_replies_follow_each_other_on_one_connection),
 		cmocka_unit_test(the_largest_request_and_reply_pass),
 		cmocka_unit_test(a_bad_reply_is_told_precisely_and_ends_its_connection),

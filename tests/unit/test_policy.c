@@ -475,6 +475,10 @@ static void other_measurements_are_refused(void **s)
 	refuses_policy("{\"Measurements\": {\"PCR0\": \"" ONE "\"}}", "policy.Measurements.HashAlgorithm", "SHA384");
 	refuses_policy("{\"Measurements\": {\"HashAlgorithm\": \"Sha512 { ... }\", \"PCR0\": \"" ONE "\"}}",
 		       "policy.Measurements.HashAlgorithm", "SHA384");
+	refuses_policy("{\"Measurements\": {\"HashAlgorithm\": \"not sha384 but sha256\", \"PCR0\": \"" ONE "\"}}",
+		       "policy.Measurements.HashAlgorithm", "SHA384");
+	refuses_policy("{\"Measurements\": {\"HashAlgorithm\": \"Sha3840\", \"PCR0\": \"" ONE "\"}}",
+		       "policy.Measurements.HashAlgorithm", "SHA384");
 	refuses_policy("{\"Measurements\": {\"HashAlgorithm\": 384, \"PCR0\": \"" ONE "\"}}",
 		       "policy.Measurements.HashAlgorithm", "SHA384");
 	refuses_policy("{\"Measurements\": {\"HashAlgorithm\": \"Sha38\", \"PCR0\": \"" ONE "\"}}",
@@ -500,9 +504,43 @@ static int start(void **s)
 	return 0;
 }
 
+static void a_number_of_seconds_goes_with_no_document_time(void **s)
+{
+	(void)s;
+	static const char says[] = "Judged as of its own time, a document has no age";
+	refuses(verify_policy_text, BYTES_LIT("{\"max_age\": 300, \"at\": \"document\"}"), "policy.max_age", says);
+	refuses(verify_policy_text, BYTES_LIT("{\"at\": \"document\", \"max_age\": \"0\"}"), "policy.max_age", says);
+	(void)reads("{\"at\": \"document\", \"max_age\": \"any\"}");
+	(void)reads("{\"at\": \"now\", \"max_age\": 5}");
+	(void)reads("{\"at\": 5, \"max_age\": 5}");
+	struct verify_policy p = reads("{\"at\": \"document\"}");
+	struct why w = {0};
+	assert_int_equal(verify_policy_check(&p, &w), ERR_OK);
+	takes(verify_policy_max_age, &p, BYTES_LIT("5"));
+	assert_int_equal(verify_policy_check(&p, &w), ERR_INVALID);
+	assert_true(w.tell);
+	takes(verify_policy_max_age, &p, BYTES_LIT("any")); /* the last one counts */
+	assert_int_equal(verify_policy_check(&p, &w), ERR_OK);
+}
+
+static void a_root_in_der_has_the_size_of_a_certificate(void **s)
+{
+	(void)s;
+	static const uint8_t der[CERT_DER_MAX + 1];
+	struct verify_policy p = fresh();
+	struct why w = {0};
+	assert_int_equal(verify_policy_root_der(&p, bytes_of(der, 0), &w), ERR_INTERNAL);
+	assert_int_equal(verify_policy_root_der(&p, bytes_of(der, sizeof der), &w), ERR_INTERNAL);
+	assert_false(p.own_root);
+	assert_int_equal(verify_policy_root_der(&p, bytes_of(der, CERT_DER_MAX), &w), ERR_OK);
+	assert_true(p.own_root);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_number_of_seconds_goes_with_no_document_time),
+		cmocka_unit_test(a_root_in_der_has_the_size_of_a_certificate),
 		cmocka_unit_test(without_any_flag_it_is_now_and_at_most_five_minutes_old),
 		cmocka_unit_test(a_pcr_is_its_number_and_96_hex_digits_of_either_case),
 		cmocka_unit_test(a_pcr_of_another_form_is_refused),

@@ -293,7 +293,6 @@ int main(void)
 		cmocka_unit_test(json_that_is_no_object_is_no_reply),
 		cmocka_unit_test(a_document_has_at_most_16_kib_in_each_form),
 		cmocka_unit_test(white_space_is_not_counted),
-		cmocka_unit_test(white_space_is_not_counted),
 		cmocka_unit_test(replies_hold_the_document_in_three_ways),
 		cmocka_unit_test(replies_that_are_malformed_are_told_where),
 		cmocka_unit_test(replies_without_a_document_prove_nothing),

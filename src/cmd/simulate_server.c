@@ -1,5 +1,5 @@
-/* nsm_server.c - a simulator offered on a Unix socket. */
-#include "nsm_server.h"
+/* simulate_server.c - a simulator offered on a Unix socket. */
+#include "simulate_server.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,27 +8,34 @@
 #include <unistd.h>
 
 #include "cmd.h"
-#include "frame.h"
+
+/* A request on its way in. */
+struct frame {
+	size_t n;
+	uint8_t b[NSM_FRAME_HEAD + NSM_REQUEST_MAX];
+};
 
 struct conn {
-	struct nsm_server *server;
+	struct simulate_server *server;
 	struct loop_io io; /* fd is -1 where there is no connection */
 	uint32_t events;   /* that io waits for */
-	/* Closes a connection whose request or reply takes too long; while `due`, lets the reply go. */
+	/* Closes a connection whose request, reply or silence takes too long; while `due`, lets the reply go. */
 	struct loop_timer timer;
 	bool due;
+	int64_t idle_since_ms; /* where nothing is under way */
 	struct frame in;
 	struct buf out;
 	size_t sent; /* of out */
 };
 
-struct nsm_server {
+struct simulate_server {
 	struct loop *loop;
 	struct simulator *simulator;
 	int64_t delay_ms;
 	struct net_addr address;
 	struct loop_io listener;
-	struct conn conns[NSM_SERVER_CONNECTIONS_MAX];
+	struct loop_timer pause; /* of the listener */
+	struct conn conns[SIMULATE_SERVER_CONNECTIONS_MAX];
 };
 
 static void conn_close(struct conn *c)
@@ -57,6 +64,18 @@ static void arm(struct conn *c, int64_t ms)
 	loop_timer_arm(c->server->loop, &c->timer, ms);
 }
 
+static bool is_idle(const struct conn *c)
+{
+	return c->io.fd >= 0 && c->in.n == 0 && c->out.n == 0;
+}
+
+static void become_idle(struct conn *c)
+{
+	c->idle_since_ms = loop_now_ms(c->server->loop);
+	arm(c, SIMULATE_SERVER_IDLE_MS);
+	wait_for(c, EPOLLIN);
+}
+
 static void send_some(struct conn *c)
 {
 	while (c->sent < c->out.n) {
@@ -65,7 +84,7 @@ static void send_some(struct conn *c)
 			c->sent += (size_t)n;
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
 			if (!c->timer.armed)
-				arm(c, NSM_SERVER_FRAME_MS);
+				arm(c, SIMULATE_SERVER_FRAME_MS);
 			wait_for(c, EPOLLOUT);
 			return;
 		} else if (errno != EINTR) {
@@ -73,29 +92,44 @@ static void send_some(struct conn *c)
 			return;
 		}
 	}
-	loop_timer_disarm(c->server->loop, &c->timer);
 	buf_reset(&c->out);
 	c->sent = c->in.n = 0;
-	wait_for(c, EPOLLIN);
+	become_idle(c);
 }
 
 static void answer(struct conn *c)
 {
 	struct why w = {0};
-	frame_begin(&c->out);
-	const enum err e = simulator_call(c->server->simulator, frame_request(&c->in), &c->out, &w);
+	nsm_frame_begin(&c->out);
+	const struct bytes request = bytes_of(c->in.b + NSM_FRAME_HEAD, c->in.n - NSM_FRAME_HEAD);
+	const enum err e = simulator_call(c->server->simulator, request, &c->out, &w);
 	if (e != ERR_OK)
 		(void)cmd_fail(&w);
-	if (e == ERR_OK && frame_end(&c->out))
+	if (e == ERR_OK && nsm_frame_end(&c->out))
 		send_some(c);
 	else
 		conn_close(c);
 }
 
+/* *more: the bytes to be read next, never beyond this request; 0 when it is whole. False when it announces a length
+ * that no request may have: nothing that follows can be understood. */
+static bool wants(const struct frame *f, size_t *more)
+{
+	if (f->n < NSM_FRAME_HEAD) {
+		*more = NSM_FRAME_HEAD - f->n;
+		return true;
+	}
+	const size_t n = nsm_frame_length(f->b);
+	if (n == 0 || n > NSM_REQUEST_MAX)
+		return false;
+	*more = NSM_FRAME_HEAD + n - f->n;
+	return true;
+}
+
 static void read_some(struct conn *c)
 {
 	size_t more;
-	while (frame_wants(&c->in, &more) && more > 0) {
+	while (wants(&c->in, &more) && more > 0) {
 		const ssize_t n = recv(c->io.fd, c->in.b + c->in.n, more, 0);
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return;
@@ -106,10 +140,10 @@ static void read_some(struct conn *c)
 			return;
 		}
 		if (c->in.n == 0)
-			arm(c, NSM_SERVER_FRAME_MS);
+			arm(c, SIMULATE_SERVER_FRAME_MS);
 		c->in.n += (size_t)n;
 	}
-	if (!frame_wants(&c->in, &more)) {
+	if (!wants(&c->in, &more)) {
 		conn_close(c);
 		return;
 	}
@@ -146,18 +180,50 @@ static void on_conn(struct loop_io *io, uint32_t events)
 		read_some(c);
 }
 
+/* A connection that is open for nothing must not keep out one that has something to ask. */
+static struct conn *find_place(struct simulate_server *s)
+{
+	struct conn *idlest = NULL;
+	for (struct conn *c = s->conns; c < s->conns + SIMULATE_SERVER_CONNECTIONS_MAX; c++) {
+		if (c->io.fd < 0)
+			return c;
+		if (is_idle(c) && (idlest == NULL || c->idle_since_ms < idlest->idle_since_ms))
+			idlest = c;
+	}
+	if (idlest != NULL)
+		conn_close(idlest);
+	return idlest;
+}
+
+static void on_pause_over(struct loop_timer *t)
+{
+	struct simulate_server *s = t->ctx;
+	struct why w = {0};
+	if (loop_io_mod(s->loop, &s->listener, EPOLLIN, &w) != ERR_OK)
+		(void)cmd_fail(&w);
+}
+
+/* Who cannot be accepted stays in the queue, which would wake the loop over and over. */
+static void pause_listener(struct simulate_server *s)
+{
+	struct why w = {0};
+	if (loop_io_mod(s->loop, &s->listener, 0, &w) == ERR_OK)
+		loop_timer_arm(s->loop, &s->pause, SIMULATE_SERVER_PAUSE_MS);
+}
+
 static void on_listener(struct loop_io *io, uint32_t events)
 {
-	struct nsm_server *s = io->ctx;
+	struct simulate_server *s = io->ctx;
 	struct why w = {0};
 	(void)events;
 	const int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR && errno != ECONNABORTED)
+			pause_listener(s);
 		return;
-	struct conn *c = s->conns, *end = s->conns + NSM_SERVER_CONNECTIONS_MAX;
-	while (c < end && c->io.fd >= 0)
-		c++;
-	if (c == end) {
+	}
+	struct conn *c = find_place(s);
+	if (c == NULL) {
 		(void)close(fd);
 		return;
 	}
@@ -165,42 +231,46 @@ static void on_listener(struct loop_io *io, uint32_t events)
 			   .io = {.fd = fd, .ready = on_conn, .ctx = c},
 			   .events = EPOLLIN,
 			   .timer = {.fire = on_timer, .ctx = c},
-			   .out = BUF_INIT(FRAME_REPLY_MAX)};
+			   .out = BUF_INIT(NSM_FRAME_HEAD + NSM_REPLY_MAX)};
 	if (loop_io_add(s->loop, &c->io, c->events, &w) != ERR_OK)
 		conn_close(c);
+	else
+		become_idle(c);
 }
 
-enum err nsm_server_open(struct nsm_server **out, struct loop *l, struct simulator *simulator,
-			 const struct net_addr *at, int64_t delay_ms, struct why *w)
+enum err simulate_server_open(struct simulate_server **out, struct loop *l, struct simulator *simulator,
+			      const struct net_addr *at, int64_t delay_ms, struct why *w)
 {
-	struct nsm_server *s = calloc(1, sizeof *s);
+	struct simulate_server *s = calloc(1, sizeof *s);
 	if (s == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for the simulator's connections");
 	s->loop = l;
 	s->simulator = simulator;
 	s->delay_ms = delay_ms;
 	s->address = *at;
-	for (size_t i = 0; i < NSM_SERVER_CONNECTIONS_MAX; i++)
+	for (size_t i = 0; i < SIMULATE_SERVER_CONNECTIONS_MAX; i++)
 		s->conns[i].io.fd = -1;
 	s->listener = (struct loop_io){.fd = -1, .ready = on_listener, .ctx = s};
+	s->pause = (struct loop_timer){.fire = on_pause_over, .ctx = s};
 	enum err e = net_listen(&s->listener.fd, at, w);
 	if (e == ERR_OK)
 		e = loop_io_add(l, &s->listener, EPOLLIN, w);
 	if (e != ERR_OK) {
-		nsm_server_close(s);
+		simulate_server_close(s);
 		return e;
 	}
 	*out = s;
 	return ERR_OK;
 }
 
-void nsm_server_close(struct nsm_server *s)
+void simulate_server_close(struct simulate_server *s)
 {
 	if (s == NULL)
 		return;
-	for (size_t i = 0; i < NSM_SERVER_CONNECTIONS_MAX; i++)
+	for (size_t i = 0; i < SIMULATE_SERVER_CONNECTIONS_MAX; i++)
 		conn_close(&s->conns[i]);
 	if (s->listener.fd >= 0) {
+		loop_timer_disarm(s->loop, &s->pause);
 		loop_io_del(s->loop, &s->listener);
 		net_unlisten(s->listener.fd, &s->address);
 		(void)close(s->listener.fd);

@@ -1,4 +1,4 @@
-/* The socket that `attestd simulate` offers: frames, deadlines, connections. */
+/* The socket that `attestd simulate` offers: requests, deadlines, connections. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,86 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cmd/frame.h"
-#include "cmd/nsm_server.h"
+#include "cmd/simulate_server.h"
 
 #define RANDOM "\0\0\0\x0a\x69GetRandom"
-
-/* ---- frames ---- */
-
-static void feed(struct frame *f, struct bytes x)
-{
-	memcpy(f->b + f->n, x.p, x.n);
-	f->n += x.n;
-}
-
-static void a_request_is_read_up_to_its_end_and_no_further(void **s)
-{
-	(void)s;
-	struct frame f = {.n = 0};
-	size_t more;
-	assert_true(frame_wants(&f, &more));
-	assert_int_equal(more, 4);
-	feed(&f, BYTES_LIT("\0\0\0"));
-	assert_true(frame_wants(&f, &more));
-	assert_int_equal(more, 1);
-	feed(&f, BYTES_LIT("\5"));
-	assert_true(frame_wants(&f, &more));
-	assert_int_equal(more, 5);
-	feed(&f, BYTES_LIT("hell"));
-	assert_true(frame_wants(&f, &more));
-	assert_int_equal(more, 1);
-	feed(&f, BYTES_LIT("o"));
-	assert_true(frame_wants(&f, &more));
-	assert_int_equal(more, 0);
-	assert_true(bytes_is(frame_request(&f), "hello"));
-}
-
-static void a_request_has_1_to_4096_bytes(void **s)
-{
-	(void)s;
-	static const struct {
-		struct bytes head;
-		size_t more; /* 0: refused */
-	} cases[] = {
-		{BYTES_LIT("\0\0\0\0"), 0},   {BYTES_LIT("\0\0\0\1"), 1}, {BYTES_LIT("\0\0\x10\0"), NSM_REQUEST_MAX},
-		{BYTES_LIT("\0\0\x10\1"), 0}, {BYTES_LIT("\1\0\0\1"), 0}, {BYTES_LIT("\xff\xff\xff\xff"), 0}};
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		struct frame f = {.n = 0};
-		size_t more = 0;
-		feed(&f, cases[i].head);
-		assert_int_equal(frame_wants(&f, &more), cases[i].more > 0);
-		assert_int_equal(more, cases[i].more);
-	}
-}
-
-static void a_reply_gets_its_length_in_front(void **s)
-{
-	(void)s;
-	static const uint8_t most[NSM_REPLY_MAX + 1];
-	struct buf b = BUF_INIT(FRAME_REPLY_MAX);
-	frame_begin(&b);
-	assert_false(frame_end(&b));
-	buf_put_str(&b, "hello");
-	assert_true(frame_end(&b));
-	assert_true(bytes_equal(buf_bytes(&b), BYTES_LIT("\0\0\0\5hello")));
-	buf_reset(&b);
-	frame_begin(&b);
-	buf_put(&b, most, NSM_REPLY_MAX);
-	assert_true(frame_end(&b));
-	assert_memory_equal(b.p, "\0\0\x40\0", 4);
-	buf_free(&b);
-	frame_begin(&b);
-	buf_put(&b, most, NSM_REPLY_MAX + 1);
-	assert_false(frame_end(&b));
-	buf_free(&b);
-}
-
-/* ---- the server ---- */
 
 struct world {
 	struct clock clock;
@@ -98,7 +26,7 @@ struct world {
 	struct crypto *crypto;
 	struct simulator *simulator;
 	struct loop *loop;
-	struct nsm_server *server;
+	struct simulate_server *server;
 	struct net_addr at;
 };
 
@@ -128,12 +56,12 @@ static void open_server(struct world *t, int64_t delay_ms)
 		.crypto = t->crypto, .clock = &t->clock, .random = crypto_random(t->crypto)};
 	assert_int_equal(simulator_new(&t->simulator, &o, &w), ERR_OK);
 	assert_int_equal(loop_new(&t->loop, &t->clock, 1, 1, &w), ERR_OK);
-	assert_int_equal(nsm_server_open(&t->server, t->loop, t->simulator, &t->at, delay_ms, &w), ERR_OK);
+	assert_int_equal(simulate_server_open(&t->server, t->loop, t->simulator, &t->at, delay_ms, &w), ERR_OK);
 }
 
 static void close_server(struct world *t)
 {
-	nsm_server_close(t->server);
+	simulate_server_close(t->server);
 	loop_free(t->loop);
 	simulator_free(t->simulator);
 	crypto_free(t->crypto);
@@ -163,7 +91,7 @@ static void say(struct world *t, int fd, struct bytes x)
 /* Bytes that wait there: 0 when the connection was closed, -1 when there are none yet. */
 static ssize_t waiting(int fd)
 {
-	static uint8_t b[FRAME_REPLY_MAX];
+	static uint8_t b[NSM_FRAME_HEAD + NSM_REPLY_MAX];
 	const ssize_t n = recv(fd, b, sizeof b, MSG_DONTWAIT);
 	return n < 0 && errno == ECONNRESET ? 0 : n;
 }
@@ -203,12 +131,32 @@ static void requests_of_a_connection_are_answered_in_turn(void **s)
 	close_server(&t);
 }
 
+static void a_request_is_read_up_to_its_end_and_no_further(void **s)
+{
+	(void)s;
+	static const char request[] = RANDOM;
+	struct world t;
+	open_server(&t, 0);
+	const int fd = join(&t);
+	for (size_t i = 0; i < 2 * (sizeof request - 1); i++) {
+		assert_int_equal(waiting(fd), -1);
+		say(&t, fd, bytes_of(request + i % (sizeof request - 1), 1));
+		if (i % (sizeof request - 1) == sizeof request - 2)
+			assert_true(is_reply(waiting(fd)));
+	}
+	close(fd);
+	close_server(&t);
+}
+
 static void a_length_that_no_request_has_ends_the_connection(void **s)
 {
 	(void)s;
 	struct world t;
+	static uint8_t most[NSM_FRAME_HEAD + NSM_REQUEST_MAX] = {0, 0, 0x10, 0};
 	open_server(&t, 0);
 	const int other = join(&t), zero = join(&t), large = join(&t);
+	say(&t, other, bytes_of(most, sizeof most));
+	assert_true(waiting(other) > 0);
 	say(&t, zero, BYTES_LIT("\0\0\0\0"));
 	assert_int_equal(waiting(zero), 0);
 	say(&t, large, BYTES_LIT("\0\0\x10\1"));
@@ -230,7 +178,7 @@ static void a_request_that_has_begun_must_be_whole_in_30_seconds(void **s)
 	say(&t, head, BYTES_LIT("\0"));
 	t.mono_ms += 1;
 	say(&t, body, BYTES_LIT("\0\0\0\x0a\x69Get"));
-	t.mono_ms += NSM_SERVER_FRAME_MS - 2;
+	t.mono_ms += SIMULATE_SERVER_FRAME_MS - 2;
 	say(&t, body, BYTES_LIT("Ran")); /* more of it does not put the end off */
 	assert_int_equal(waiting(head), -1);
 	t.mono_ms += 1;
@@ -240,11 +188,11 @@ static void a_request_that_has_begun_must_be_whole_in_30_seconds(void **s)
 	t.mono_ms += 1;
 	turns(&t);
 	assert_int_equal(waiting(body), 0);
-	t.mono_ms += 10 * NSM_SERVER_FRAME_MS;
+	t.mono_ms += 5 * SIMULATE_SERVER_FRAME_MS;
 	say(&t, idle, BYTES_LIT(RANDOM));
 	assert_true(is_reply(waiting(idle)));
 	/* the deadline of one request is not the next one's */
-	t.mono_ms += NSM_SERVER_FRAME_MS;
+	t.mono_ms += SIMULATE_SERVER_FRAME_MS;
 	say(&t, idle, BYTES_LIT(RANDOM));
 	assert_true(is_reply(waiting(idle)));
 	close(idle);
@@ -265,7 +213,7 @@ static void a_reply_must_be_taken_in_30_seconds(void **s)
 			break;
 		loop_turn(t.loop, 0);
 	}
-	t.mono_ms += NSM_SERVER_FRAME_MS - 1;
+	t.mono_ms += SIMULATE_SERVER_FRAME_MS - 1;
 	turns(&t);
 	assert_false(is_closed(fd));
 	t.mono_ms += 1;
@@ -301,25 +249,95 @@ static void a_slow_reply_holds_up_nobody_else(void **s)
 	close_server(&t);
 }
 
-static void the_65th_connection_is_closed_until_another_ends(void **s)
+static void a_connection_that_asks_nothing_is_closed_after_five_minutes(void **s)
 {
 	(void)s;
 	struct world t;
-	int fd[NSM_SERVER_CONNECTIONS_MAX + 1];
 	open_server(&t, 0);
-	for (size_t i = 0; i < sizeof fd / sizeof fd[0]; i++)
-		fd[i] = join(&t);
-	assert_int_equal(waiting(fd[NSM_SERVER_CONNECTIONS_MAX]), 0);
-	close(fd[NSM_SERVER_CONNECTIONS_MAX]);
-	say(&t, fd[NSM_SERVER_CONNECTIONS_MAX - 1], BYTES_LIT(RANDOM));
-	assert_true(is_reply(waiting(fd[NSM_SERVER_CONNECTIONS_MAX - 1])));
-	close(fd[0]);
+	const int silent = join(&t), asks = join(&t);
+	t.mono_ms += SIMULATE_SERVER_IDLE_MS - 1;
+	say(&t, asks, BYTES_LIT(RANDOM));
+	assert_true(is_reply(waiting(asks)));
+	assert_int_equal(waiting(silent), -1);
+	t.mono_ms += 1;
 	turns(&t);
-	fd[0] = join(&t);
-	say(&t, fd[0], BYTES_LIT(RANDOM));
+	assert_int_equal(waiting(silent), 0);
+	t.mono_ms += SIMULATE_SERVER_IDLE_MS - 2;
+	turns(&t);
+	assert_int_equal(waiting(asks), -1);
+	t.mono_ms += 1;
+	turns(&t);
+	assert_int_equal(waiting(asks), 0);
+	close(silent);
+	close(asks);
+	close_server(&t);
+}
+
+static void the_65th_connection_takes_the_place_of_the_one_that_was_idle_longest(void **s)
+{
+	(void)s;
+	struct world t;
+	int fd[SIMULATE_SERVER_CONNECTIONS_MAX];
+	open_server(&t, 0);
+	for (size_t i = 0; i < SIMULATE_SERVER_CONNECTIONS_MAX; i++) {
+		fd[i] = join(&t);
+		t.mono_ms++;
+	}
+	say(&t, fd[0], BYTES_LIT(RANDOM)); /* no longer the first one */
 	assert_true(is_reply(waiting(fd[0])));
-	for (size_t i = 0; i < NSM_SERVER_CONNECTIONS_MAX; i++)
+	say(&t, fd[1], BYTES_LIT("\0")); /* not idle */
+	const int one = join(&t);
+	say(&t, one, BYTES_LIT(RANDOM));
+	assert_true(is_reply(waiting(one)));
+	for (size_t i = 0; i < SIMULATE_SERVER_CONNECTIONS_MAX; i++)
+		assert_int_equal(waiting(fd[i]), i == 2 ? 0 : -1);
+	for (size_t i = 0; i < SIMULATE_SERVER_CONNECTIONS_MAX; i++)
 		close(fd[i]);
+	close(one);
+	close_server(&t);
+}
+
+static void where_nobody_is_idle_one_more_is_closed_at_once(void **s)
+{
+	(void)s;
+	struct world t;
+	int fd[SIMULATE_SERVER_CONNECTIONS_MAX];
+	open_server(&t, 0);
+	for (size_t i = 0; i < SIMULATE_SERVER_CONNECTIONS_MAX; i++) {
+		fd[i] = join(&t);
+		say(&t, fd[i], BYTES_LIT("\0"));
+	}
+	const int more = join(&t);
+	assert_int_equal(waiting(more), 0);
+	close(more);
+	say(&t, fd[0], BYTES_LIT("\0\0\x0a\x69GetRandom"));
+	assert_true(is_reply(waiting(fd[0])));
+	for (size_t i = 0; i < SIMULATE_SERVER_CONNECTIONS_MAX; i++)
+		close(fd[i]);
+	close_server(&t);
+}
+
+static void without_descriptors_it_tries_again_after_a_while_and_does_not_spin(void **s)
+{
+	(void)s;
+	struct world t;
+	struct rlimit old, few;
+	open_server(&t, 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	few = old;
+	few.rlim_cur = (rlim_t)fd + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&t.at.sa, t.at.len), 0);
+	turns(&t);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	/* Asleep: a listener that is looked at would accept now. */
+	say(&t, fd, BYTES_LIT(RANDOM));
+	assert_int_equal(waiting(fd), -1);
+	t.mono_ms += SIMULATE_SERVER_PAUSE_MS;
+	turns(&t);
+	assert_true(is_reply(waiting(fd)));
+	close(fd);
 	close_server(&t);
 }
 
@@ -327,13 +345,13 @@ static void a_socket_that_answers_is_left_alone(void **s)
 {
 	(void)s;
 	struct world t;
-	struct nsm_server *second = NULL;
+	struct simulate_server *second = NULL;
 	struct why w;
 	open_server(&t, 0);
-	assert_int_equal(nsm_server_open(&second, t.loop, t.simulator, &t.at, 0, &w), ERR_ENVIRONMENT);
+	assert_int_equal(simulate_server_open(&second, t.loop, t.simulator, &t.at, 0, &w), ERR_ENVIRONMENT);
 	assert_non_null(strstr(w.text, "another process answers there"));
 	assert_null(second);
-	nsm_server_close(NULL);
+	simulate_server_close(NULL);
 	const int fd = join(&t);
 	say(&t, fd, BYTES_LIT(RANDOM));
 	assert_true(is_reply(waiting(fd)));
@@ -344,15 +362,16 @@ static void a_socket_that_answers_is_left_alone(void **s)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_request_is_read_up_to_its_end_and_no_further),
-		cmocka_unit_test(a_request_has_1_to_4096_bytes),
-		cmocka_unit_test(a_reply_gets_its_length_in_front),
 		cmocka_unit_test(requests_of_a_connection_are_answered_in_turn),
+		cmocka_unit_test(a_request_is_read_up_to_its_end_and_no_further),
 		cmocka_unit_test(a_length_that_no_request_has_ends_the_connection),
 		cmocka_unit_test(a_request_that_has_begun_must_be_whole_in_30_seconds),
 		cmocka_unit_test(a_reply_must_be_taken_in_30_seconds),
 		cmocka_unit_test(a_slow_reply_holds_up_nobody_else),
-		cmocka_unit_test(the_65th_connection_is_closed_until_another_ends),
+		cmocka_unit_test(a_connection_that_asks_nothing_is_closed_after_five_minutes),
+		cmocka_unit_test(the_65th_connection_takes_the_place_of_the_one_that_was_idle_longest),
+		cmocka_unit_test(where_nobody_is_idle_one_more_is_closed_at_once),
+		cmocka_unit_test(without_descriptors_it_tries_again_after_a_while_and_does_not_spin),
 		cmocka_unit_test(a_socket_that_answers_is_left_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,57 @@
+/* session_exchange.c - a key exchange with a server. */
+#include "session_parts.h"
+
+#include "base/encode.h"
+#include "remote.h"
+
+enum { NONCE_SIZE = 32, BODY_MAX = 64 * 1024 };
+
+static enum err fresh_nonce(struct crypto *c, struct verify_policy *p, struct why *w)
+{
+	const struct random random = crypto_random(c);
+	if (p->nonce.present)
+		return ERR_OK;
+	const enum err e = random_fill(&random, p->nonce.b, NONCE_SIZE, w);
+	p->nonce.n = NONCE_SIZE;
+	p->nonce.present = e == ERR_OK;
+	return e;
+}
+
+static enum err put_request(const struct rsa_key *key, struct bytes scope, const struct verify_policy *p,
+			    struct buf *body, struct why *w)
+{
+	struct buf pem = BUF_INIT(RSA_PEM_MAX);
+	enum err e = rsa_key_put_public(key, &pem, w);
+	if (e != ERR_OK)
+		goto out;
+	buf_put_str(body, "{");
+	json_put_key(body, "user_public_key");
+	json_put_string(body, buf_bytes(&pem));
+	json_put_key(body, "nonce");
+	buf_put_str(body, "\"hex:");
+	buf_put_hex(body, bytes_of(p->nonce.b, p->nonce.n));
+	buf_put_str(body, "\"");
+	if (scope.n > 0) {
+		json_put_key(body, "scope");
+		json_put_string(body, scope);
+	}
+	buf_put_str(body, "}");
+	e = buf_check(body, w);
+out:
+	buf_free(&pem);
+	return e;
+}
+
+enum err session_exchange(struct crypto *c, const char *url, const struct rsa_key *key, struct bytes scope,
+			  struct verify_policy *policy, struct buf *reply, struct why *w)
+{
+	struct remote server;
+	struct buf body = BUF_INIT(BODY_MAX);
+	enum err e;
+
+	if ((e = remote_init(&server, url, w)) == ERR_OK && (e = fresh_nonce(c, policy, w)) == ERR_OK &&
+	    (e = put_request(key, scope, policy, &body, w)) == ERR_OK)
+		e = remote_ask(&server, "POST", "/key-exchange", buf_bytes(&body), REMOTE_REPLY_MAX, reply, w);
+	buf_free(&body);
+	return e;
+}
