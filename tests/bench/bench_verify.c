@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "cborio.h"
+#include "cose.h"
 #include "nsm/ops.h"
 #include "verify.h"
 
@@ -105,11 +106,7 @@ static void take_apart(struct bench *b)
 	for (size_t i = 0; i < signature.n; i++)
 		b->signature[i] = signature.p[i];
 
-	cborio_put_array(&b->to_be_signed, 4);
-	cborio_put_cstr(&b->to_be_signed, "Signature1");
-	cborio_put_bytes(&b->to_be_signed, protected_header);
-	cborio_put_bytes(&b->to_be_signed, bytes_of("", 0));
-	cborio_put_bytes(&b->to_be_signed, payload);
+	cose_to_be_signed(protected_header, payload, &b->to_be_signed);
 
 	cborio_reader_init(&r, payload);
 	for (uint64_t left = cborio_map(&r); cborio_more(&r, &left);) {
@@ -135,7 +132,7 @@ static void take_apart(struct bench *b)
 		}
 	}
 	must(cborio_done(&r, &w), &w);
-	must(cert_chain_check(b->crypto, nsm_root(b->nsm), bundle, n, leaf, &b->chain, &fault, &w), &w);
+	must(cert_chain_check(nsm_root(b->nsm), bundle, n, leaf, &b->chain, &fault, &w), &w);
 }
 
 int main(void)
@@ -153,17 +150,14 @@ int main(void)
 
 	json_init();
 	must(crypto_new(&b.crypto, &w), &w);
-	const struct nsm_env env = {NSM_DEVICE_PATH, b.crypto, &b.clock, crypto_random(b.crypto)};
+	const struct nsm_env env = {NSM_DEVICE_PATH, b.crypto, &b.clock, crypto_random(b.crypto), 0};
 	must(nsm_open(&b.nsm, "simulator", &env, &fell_back, &w), &w);
 	const struct nsm_attestation ask = {.user_data = BYTES_LIT("user data"),
 					    .nonce = BYTES_LIT("0123456789abcdef")};
 	must(nsm_attest(b.nsm, &ask, &b.document, &w), &w);
 	take_apart(&b);
 	verify_policy_init(&b.policy);
-	b.policy.own_root = true;
-	const struct bytes root = nsm_root(b.nsm);
-	for (b.policy.root_n = 0; b.policy.root_n < root.n; b.policy.root_n++)
-		b.policy.root_der[b.policy.root_n] = root.p[b.policy.root_n];
+	must(verify_policy_root_der(&b.policy, nsm_root(b.nsm), &w), &w);
 	must(verify_new(&b.warm, b.crypto, &b.clock, &w), &w);
 
 	for (size_t c = 0; c < CASES; c++)

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from helpers import BUILD, RUNNER, clean_environment
 
-COMMANDS = ("serve", "verify", "simulate", "nsm", "config")
+COMMANDS = ("serve", "verify", "attest", "session", "simulate", "nsm", "config", "man")
 
 
 def attestd(*args, **how):
@@ -110,7 +110,7 @@ def test_an_unknown_variable_stops_the_start(tmp_path):
 
 def test_what_the_environment_lacks_exits_3(tmp_path):
     def serve(*args):
-        return attestd("serve", "--listen", "127.0.0.1:0", "--nsm", "dummy", *args, cwd=tmp_path)
+        return attestd("serve", "--set", "listen=127.0.0.1:0", "--nsm", "dummy", *args, cwd=tmp_path)
 
     run = serve("--config", "gone.conf")
     assert run.returncode == 3 and "gone.conf" in run.stderr

@@ -29,7 +29,7 @@ def events(server, form):
     """All that was logged since the start, line by line."""
     lines = server.stderr[server.mark:].split("\n")
     assert lines.pop() == ""
-    return [parse(line, form) for line in lines if not line.startswith("listening on ")]
+    return [parse(line, form) for line in lines if not line.startswith(("listening on ", "attestd: ATTESTATIONS "))]
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

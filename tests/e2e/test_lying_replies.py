@@ -25,6 +25,8 @@ def refused_reply(reply, policy, code, field=None):
     return verdict
 
 
+OF_KEY_EXCHANGE = ("session_id", "encrypted_session_key", "session_key_hash", "user_key_hash", "expires_in_minutes")
+
 # ---- what do the claims say? ----
 
 
@@ -34,7 +36,7 @@ def test_a_key_exchange_where_an_attestation_is_wanted(forger):
     refused(document, forger.policy(purpose="attestation"), "purpose_mismatch")
     # Shown as the reply of POST /attestation, it is one of another purpose, whatever the policy says.
     reply = forger.key_exchange()
-    for name in ("session_id", "encrypted_session_key", "session_key_hash", "user_key_hash", "expires_in_minutes"):
+    for name in OF_KEY_EXCHANGE:
         del reply[name]
     refused_reply(reply, forger.policy(), "purpose_mismatch")
 
@@ -143,7 +145,7 @@ def test_a_reply_that_says_other_than_what_is_signed(forger, what):
         reply = copy.deepcopy(make())
         lie(reply)
         verdict = refused_reply(reply, forger.policy(), "reply_mismatch")
-        assert verdict["field"].startswith(field), verdict
+        assert verdict["field"] == field, verdict
         # What the verdict tells is what was signed.
         assert verdict["pcrs"]["2"] == forge.pcr(2).hex() and verdict["module_id"] == "i-0-enc0"
 
@@ -152,8 +154,10 @@ def test_a_quote_that_is_another_document(forger):
     reply = forger.info()
     refused_reply({**reply, "quote": forger.attested()["attestation_document"]["document"]}, forger.policy(),
                   "reply_mismatch", "quote")
-    # Without its quote it would pass for the reply of another route.
+    # Without what tells it from another route's reply it would pass for that.
     del reply["quote"]
+    accepted(json.dumps(reply).encode(), forger.policy(), "reply")
+    del reply["eventLog"]
     refused_reply(reply, forger.policy(), "purpose_mismatch")
     refused_reply({**forger.attested(), "quote": None}, forger.policy(), "purpose_mismatch")
 
@@ -161,7 +165,9 @@ def test_a_quote_that_is_another_document(forger):
 @pytest.mark.parametrize(
     "member, value",
     [("nonce", "another-nonce-of-some-length"), ("nonce", None), ("user_data", "what nobody said"), ("user_data", None),
-     ("has_public_key", True), ("document_size", 4), ("session_key_hash", "ab" * 32)],
+     ("has_public_key", True), ("document_size", 4), ("session_key_hash", "ab" * 32), ("timestamp", 9999999999999),
+     ("timestamp", -5), ("timestamp", (AT - 61) * 1000), ("timestamp", "2025-06-15T15:06:40Z"),
+     ("pcrs", {"0": "lie"}), ("module_id", "lie"), ("public_key", "lie"), ("pcr2", "ff" * 48), ("eventLog", "[]")],
 )
 def test_a_vsock_reply_that_says_other_than_what_is_signed(forger, member, value):
     refused_reply({**forger.vsock(), member: value}, forger.policy(), "reply_mismatch", member)
@@ -174,6 +180,89 @@ def test_a_vsock_reply_whose_nonce_is_the_signed_one_without_its_invalid_utf8(fo
     refused_reply(reply, forger.policy(), "reply_mismatch", "nonce")
 
 
+# Members that the server sends nowhere, elsewhere, in another kind of reply, or not so.
+BESIDE = {
+    "pcrs": {"0": "ff" * 48}, "module_id": "i-evil", "public_key": "AAAA", "document": "AAAA", "digest": "SHA1",
+    "certificate": "AAAA", "pcr0": "ff" * 48, "pcr1": "00", "PCR2": "ff" * 48, "Pcr2": "ff" * 48, "purpose": "tls",
+    "agent": "Evil", "guardrail": "none", "metadata_digest": "00" * 32, "info_digest": "00" * 32,
+    "tls_spki_hash": "00" * 32, "key_exchange_version": "1.0", "verified": True, "success": True, "nonce": "6e6e6e6e",
+    "has_public_key": True, "document_size": 3, "USER_DATA": {"purpose": "x"}, "Attestation_Document": {},
+    "verification_instructions": "curl evil | sh", "nonce_encoding": "utf-8", "tee_verified": "yes", "_warning": None,
+}
+
+
+@pytest.mark.parametrize("member", BESIDE)
+def test_a_member_that_the_server_does_not_send_so(forger, member):
+    for make in (forger.attested, forger.info, forger.key_exchange):
+        refused_reply({**make(), member: BESIDE[member]}, forger.policy(), "reply_mismatch", member)
+
+
+@pytest.mark.parametrize("member", ["pcr2", "nonce_hex", "session_key_hash", "custom_digest", "zz"])
+def test_a_member_beside_those_that_show_the_document(forger, member):
+    for make in (forger.attested, forger.info, forger.key_exchange):
+        reply = make()
+        reply["attestation_document"][member] = "00" * 32
+        refused_reply(reply, forger.policy(), "reply_mismatch", f"attestation_document.{member}")
+
+
+def test_a_lie_that_is_hidden_behind_others_or_in_its_name(forger):
+    reply = {"a": 1, "b": 1, "c": 1, **forger.attested(), "pcr0": "ff" * 48}
+    verdict = refused_reply(reply, forger.policy(), "reply_mismatch", "a")
+    assert '"a", "b", "c", "pcr0"' in verdict["message"]
+    verdict = refused_reply({**forger.attested(), "pcr2\u200b": "ff" * 48}, forger.policy(), "reply_mismatch")
+    assert verdict["field"] == r"pcr2\xe2\x80\x8b"
+
+
+def test_each_of_several_lies_is_named(forger):
+    reply = {**forger.attested(), "pcr2": "00" * 48, "timestamp": "2020-01-01T00:00:00Z"}
+    reply["attestation_document"]["pcrs"]["0"] = "5a" * 48
+    verdict = refused_reply(reply, forger.policy(), "reply_mismatch", "attestation_document.pcrs")
+    assert "attestation_document.pcrs, pcr2, timestamp are not what the document signs" in verdict["message"]
+    assert [c["detail"] for c in verdict["checks"] if c["name"] == "reply"] == [verdict["message"]]
+
+
+def test_what_is_not_signed_is_told(forger):
+    verdict = accepted(json.dumps(forger.info()).encode(), forger.policy(), "reply")
+    (detail,) = [c["detail"] for c in verdict["checks"] if c["name"] == "reply"]
+    assert detail == ("Not signed: nonce_encoding, tee_verified, verification_instructions, eventLog. "
+                      "Every other member repeats what is signed.")
+
+
+@pytest.mark.parametrize("events", ['[{"event":"evil"}]', "", None, []])
+def test_an_event_log_where_there_are_no_events(forger, events):
+    refused_reply({**forger.info(), "eventLog": events}, forger.policy(), "reply_mismatch", "eventLog")
+    # In a reply of another kind it makes one of two kinds.
+    refused_reply({**forger.attested(), "eventLog": events}, forger.policy(), "purpose_mismatch")
+    refused_reply({**forger.key_exchange(), "eventLog": events}, forger.policy(), "reply_mismatch", "eventLog")
+
+
+@pytest.mark.parametrize("member, value", [("encrypted_session_key", "evil"), ("encrypted_session_key", "AAAA"),
+                                           ("expires_in_minutes", 99999), ("expires_in_minutes", 0)])
+def test_a_key_exchange_that_no_server_could_have_answered(forger, member, value):
+    refused_reply({**forger.key_exchange(), member: value}, forger.policy(), "reply_mismatch", member)
+    refused_reply({**forger.attested(), member: value}, forger.policy(), "purpose_mismatch")
+
+
+@pytest.mark.parametrize("kind", ["info", "key_exchange"])
+def test_a_reply_that_sheds_its_kind(forger, kind):
+    reply = getattr(forger, kind)()
+    whole = dict(reply)
+    for name in (*OF_KEY_EXCHANGE, "quote", "eventLog"):
+        reply.pop(name, None)
+    refused_reply(reply, forger.policy(), "purpose_mismatch", "user_data.purpose")
+    # In the shape of a vsock reply it may say no more than one of those.
+    document = reply["attestation_document"]["document"]
+    refused_reply({**reply, "attestation_document": document}, forger.policy(), "reply_mismatch")
+    refused_reply({**whole, "attestation_document": document}, forger.policy(), "reply_mismatch")
+    for name in whole.keys() - {"attestation_document", "user_data", "timestamp"}:
+        shape = {"attestation_document": document, name: whole[name]}
+        refused_reply(shape, forger.policy(), "reply_mismatch", name)
+        refused_reply({**whole["attestation_document"], name: whole[name]}, forger.policy(), "reply_mismatch", name)
+    # What is left is a document that nobody asked a purpose of, and says so.
+    verdict = accepted(json.dumps({"attestation_document": document}).encode(), forger.policy(), "reply")
+    assert [c["result"] for c in verdict["checks"] if c["name"] == "purpose"] == ["not_asked"]
+
+
 def test_custom_data_that_is_not_what_was_digested(forger):
     custom = {"to": "alice", "amount": 1}
 
@@ -181,19 +270,19 @@ def test_custom_data_that_is_not_what_was_digested(forger):
         return {**forger.attested(custom=custom), **members}
 
     canonical = json.dumps({"amount": 2, "to": "alice"})
-    refused_reply(lie(custom_data={"to": "alice", "amount": 2}), forger.policy(), "custom_data_mismatch")
-    refused_reply(lie(custom_data={"to": "alice", "amount": 1.0}), forger.policy(), "custom_data_mismatch")
-    refused_reply(lie(custom_data_canonical=canonical), forger.policy(), "custom_data_mismatch")
+    refused_reply(lie(custom_data={"to": "alice", "amount": 2}), forger.policy(), "custom_data_mismatch", "custom_data")
+    refused_reply(lie(custom_data={"to": "alice", "amount": 1.0}), forger.policy(), "custom_data_mismatch", "custom_data")
+    refused_reply(lie(custom_data_canonical=canonical), forger.policy(), "custom_data_mismatch", "custom_data_canonical")
     both = lie(custom_data={"to": "alice", "amount": 2}, custom_data_canonical=canonical)
-    refused_reply(both, forger.policy(), "custom_data_mismatch")
+    verdict = refused_reply(both, forger.policy(), "custom_data_mismatch", "custom_data")
+    assert "custom_data, custom_data_canonical are not what" in verdict["message"]
     digest = forge.hashlib.sha256(canonical.encode()).hexdigest()
     refused_reply({**both, "custom_digest": digest}, forger.policy(), "reply_mismatch", "custom_digest")
     refused_reply(lie(custom_digest=digest), forger.policy(), "reply_mismatch", "custom_digest")
     refused_reply(lie(custom_digest_method="sha512"), forger.policy(), "reply_mismatch", "custom_digest_method")
     # Custom data that nothing signs at all.
     beside = {"custom_data": custom, "custom_data_canonical": json.dumps(custom), "custom_digest": digest}
-    answer = say(json.dumps({**forger.attested(), **beside}).encode(), forger.policy(), "reply")
-    assert answer.code in ("reply_mismatch", "custom_data_mismatch"), answer
+    refused_reply({**forger.attested(), **beside}, forger.policy(), "reply_mismatch", "custom_data")
 
 
 @pytest.mark.parametrize("member", ["session_id", "session_key_hash", "user_key_hash"])
@@ -209,8 +298,7 @@ def test_metadata_that_is_not_what_was_digested(forger):
     reply = forger.reply(forger.claims(metadata_digest=digest), beside={"metadata": metadata})
     accepted(json.dumps(reply).encode(), forger.policy(), "reply")
     refused_reply({**reply, "metadata": {**metadata, "model": "n"}}, forger.policy(), "metadata_mismatch")
-    answer = say(json.dumps({**forger.attested(), "metadata": metadata}).encode(), forger.policy(), "reply")
-    assert answer.code in ("reply_mismatch", "metadata_mismatch"), answer
+    refused_reply({**forger.attested(), "metadata": metadata}, forger.policy(), "reply_mismatch", "metadata")
 
 
 def test_a_reply_without_a_document(forger):

@@ -1,5 +1,6 @@
 """`attestd nsm`: the NSM by hand, on a simulator of its own and on one behind a socket."""
 
+import errno
 import hashlib
 import json
 import re
@@ -85,6 +86,15 @@ def test_the_dummys_pcrs_are_those_that_it_has():
     assert len(json.loads(run("--nsm", "dummy", "--json", "pcr"))["pcrs"]) == 6
 
 
+def test_what_the_dummy_says_is_marked_as_invented():
+    assert all(line.endswith("  invented") for line in run("--nsm", "dummy", "pcr").splitlines())
+    assert run("--nsm", "dummy", "pcr", 1) == f"PCR1   locked    {'11' * 48}  invented\n"
+    assert run("--nsm", "dummy", "describe").endswith("All of this is invented: there is no NSM.\n")
+    for args in (["describe"], ["pcr"], ["pcr", 1]):
+        assert json.loads(run("--nsm", "dummy", "--json", *args))["dummy"] is True
+        assert "dummy" not in json.loads(run("--nsm", "simulator", "--json", *args))
+
+
 def test_random_gives_as_many_bytes_as_were_asked_for(ask):
     assert re.fullmatch("[0-9a-f]{64}\n", ask("random"))
     assert re.fullmatch("[0-9a-f]{2}\n", ask("random", 1))
@@ -159,6 +169,21 @@ def test_where_nobody_answers_it_says_what_to_start(tmp_path):
     said = run("--nsm", "socket:gone", "describe", status=3, cwd=tmp_path)
     assert said == ("attestd: no NSM answers on unix:gone (No such file or directory): start `attestd simulate --socket "
                     "gone`\n")
+
+
+def test_an_nsm_that_is_not_understood_exits_3(make_simulator):
+    garbage = make_simulator("--fault", "garbage")
+    assert "is not understood" in run("--nsm", garbage.nsm, "describe", status=3)
+    refuses = make_simulator("--fault", "error=InternalError")
+    assert run("--nsm", refuses.nsm, "describe", status=1) == "attestd: the NSM refused DescribeNSM with InternalError\n"
+
+
+@without_nsm
+def test_a_device_that_fails_exits_3(nsm):
+    how = nsm.server(DescribeNSM=f"errno={errno.EIO}")["env"]
+    done = subprocess.run([*RUNNER, BUILD / "attestd", "nsm", "describe"], capture_output=True, text=True, timeout=60,
+                          check=False, env={**clean_environment(), **how})
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "attestd: the NSM device failed with EIO\n")
 
 
 # ---- wrong usage ----

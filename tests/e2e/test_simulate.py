@@ -1,6 +1,7 @@
 """The software NSM: its documents read by others, its socket, its faults, and a server on it."""
 
 import base64
+import os
 import re
 import signal
 import socket
@@ -107,7 +108,7 @@ def test_fault_garbage_is_no_cbor(make_simulator):
     s = make_simulator("--fault", "garbage")
     run = subprocess.run([*RUNNER, BUILD / "attestd", "nsm", "--nsm", s.nsm, "describe"], capture_output=True, text=True,
                          timeout=60, check=False, env=clean_environment())
-    assert run.returncode == 1 and "the NSM's reply to DescribeNSM is not understood" in run.stderr
+    assert run.returncode == 3 and "the NSM's reply to DescribeNSM is not understood" in run.stderr
 
 
 def test_fault_short_cuts_an_attestation_in_half(make_simulator):
@@ -261,14 +262,15 @@ def test_the_service_manager_is_told(make_simulator, tmp_path):
         (["--socket", "s", "--fault", "slow=600001"], "--fault slow= needs milliseconds from 1 to 600000"),
         (["--socket", "s", "--fault", "error=Bogus"], "the NSM has no error `Bogus`"),
         (["--socket", "s", "--fault", "short", "--fault", "expired"], "--fault is given twice"),
-        (["--socket", "s", "--pcr", "0"], "--pcr needs N=HEX with N from 0 to 31"),
-        (["--socket", "s", "--pcr", "32=" + "00" * 48], "--pcr needs N=HEX with N from 0 to 31"),
-        (["--socket", "s", "--pcr", "31=" + "00" * 47], "--pcr 31= needs 96 hex digits"),
-        (["--socket", "s", "--pcr", "1=" + "0g" * 48], "--pcr 1= needs 96 hex digits"),
+        (["--socket", "s", "--root-out", "s"], "--root-out and --socket name the same file"),
+        (["--socket", "s", "--pcr", "0"], "--pcr: A PCR is given as N=HEX, where N is its number from 0 to 31"),
+        (["--socket", "s", "--pcr", "32=" + "00" * 48], "--pcr: A PCR is given as N=HEX, where N is its number from 0 to 31"),
+        (["--socket", "s", "--pcr", "31=" + "00" * 47], "--pcr: The value of PCR31 is not 96 hex digits"),
+        (["--socket", "s", "--pcr", "1=" + "0g" * 48], "--pcr: The value of PCR1 is not 96 hex digits"),
         (["--socket", "s", "--pcr", "1=" + "00" * 48, "--pcr", "1=" + "00" * 48], "--pcr 1= is given twice"),
         (["--socket", "s", "--debug-mode", "--pcr", "2=" + "00" * 48], "--debug-mode makes PCR2 zero, and --pcr 2= sets it"),
-        (["--socket", "s", "--clock-offset", "1.5"], "--clock-offset needs seconds from -315360000 to 315360000"),
-        (["--socket", "s", "--clock-offset", "-315360001"], "--clock-offset needs seconds from -315360000 to 315360000"),
+        (["--socket", "s", "--clock-offset", "1.5"], "--clock-offset needs seconds from -630720000 to 630720000"),
+        (["--socket", "s", "--clock-offset", "-630720001"], "--clock-offset needs seconds from -630720000 to 630720000"),
     ],
 )
 def test_wrong_usage_exits_2_and_makes_nothing(tmp_path, args, says):
@@ -284,6 +286,52 @@ def test_what_the_environment_lacks_exits_3(tmp_path):
     run = simulate("--socket", "s", "--root-out", "gone/root.pem", cwd=tmp_path)
     assert run.returncode == 3 and "the root certificate cannot be written to gone/root.pem" in run.stderr
     assert list(tmp_path.iterdir()) == [], "its socket is removed"
+
+
+# ---- where the root goes ----
+
+def root_at(tmp_path, path, **how):
+    """A simulator that was told to write its root there and then to end, and what it said until it listened."""
+    process = subprocess.Popen([*RUNNER, BUILD / "attestd", "simulate", "--socket", tmp_path / "s", "--root-out", path],
+                               stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=clean_environment(), **how)
+    said = ""
+    while "listening on" not in said and (line := process.stderr.readline()):
+        said += line
+    process.terminate()
+    return process, said
+
+
+def test_a_link_to_a_file_stays_a_link(tmp_path):
+    (tmp_path / "file").write_text("before")
+    (tmp_path / "link").symlink_to("file")
+    root_at(tmp_path, "link")[0].wait()
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "file").read_text().startswith("-----BEGIN CERTIFICATE-----\n")
+
+
+def test_a_pipe_and_a_device_are_written_to(tmp_path):
+    process, _ = root_at(tmp_path, "/dev/stdout", stdout=subprocess.PIPE)
+    assert process.stdout.read().startswith("-----BEGIN CERTIFICATE-----\n") and process.wait() == 0
+    os.mkfifo(tmp_path / "fifo")
+    with open(os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)) as fifo:
+        root_at(tmp_path, "fifo")[0].wait()
+        assert fifo.read().startswith("-----BEGIN CERTIFICATE-----\n")
+    assert root_at(tmp_path, "/dev/null")[0].wait() == 0
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode) and stat.S_ISFIFO(os.stat(tmp_path / "fifo").st_mode)
+
+
+def test_what_is_no_file_is_left_alone(tmp_path, monkeypatch):
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "dangling").symlink_to("gone")
+    os.mkfifo(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as s:
+        monkeypatch.chdir(tmp_path)
+        s.bind("socket")
+    for path, reason in (("directory", "Is a directory"), ("dangling", "No such file or directory"),
+                         ("fifo", "nobody reads from it"), ("socket", "it is neither a file nor a pipe")):
+        process, said = root_at(tmp_path, path)
+        assert process.wait() == 3
+        assert f"the root certificate cannot be written to {path}: {reason}\n" in said
+    assert {p.name for p in tmp_path.iterdir()} == {"directory", "dangling", "fifo", "socket"}
 
 
 def test_help_says_what_it_is_good_for_and_what_cannot_be_undone():
@@ -322,6 +370,35 @@ def test_a_server_in_simulator_mode_writes_its_root(make_server, tmp_path):
     assert root.read_bytes() != first, "a simulator's root lives as long as it"
 
 
+def test_a_start_that_fails_leaves_the_root_of_the_one_that_runs(make_server, tmp_path):
+    root = tmp_path / "root.pem"
+    server = make_server(nsm="simulator", listen=f"unix:{tmp_path}/l", settings={"nsm_root_out": root})
+    first = root.read_bytes()
+    second = make_server(start=False, nsm="simulator", listen=f"unix:{tmp_path}/l", settings={"nsm_root_out": root})
+    assert "another process answers there" in refused(second)
+    assert root.read_bytes() == first
+    assert server.get("/health").status == 200
+
+
+@pytest.mark.parametrize("nsm", ["dummy", "simulator", "socket"])
+def test_what_proves_nothing_is_said_whatever_is_logged(make_server, simulator, nsm):
+    server = make_server(start=False, nsm=simulator.nsm if nsm == "socket" else nsm, settings={"log_level": "error"})
+    what = "DUMMIES" if nsm == "dummy" else "SIMULATED"
+    said = said_by(server, server.start)
+    assert said.startswith(f"attestd: ATTESTATIONS ARE {what}: THEY PROVE NOTHING. For development and tests only.\n")
+
+
+def test_a_start_that_waits_for_the_nsm_says_so(make_server, make_simulator):
+    s = make_simulator("--fault", "slow=1500")
+    server = make_server(start=False, nsm=s.nsm)
+    assert f"attestd: waiting for the NSM (nsm = {s.nsm})\n" in said_by(server, server.start)
+
+
+def test_a_call_that_is_not_answered_ends_with_nsm_timeout(make_server, make_simulator):
+    server = make_server(start=False, nsm=make_simulator("--fault", "slow=60000").nsm, settings={"nsm_timeout": 1})
+    assert "did not answer within 1 s" in refused(server)
+
+
 def test_a_server_that_cannot_write_the_root_does_not_start(make_server):
     server = make_server(start=False, nsm="simulator", settings={"nsm_root_out": "/nonexistent/root.pem"})
     assert "the root certificate cannot be written to /nonexistent/root.pem" in refused(server)
@@ -353,8 +430,8 @@ def test_a_simulator_that_comes_back_is_used_again(make_server, make_simulator):
 @pytest.mark.parametrize(
     "fault, says",
     [
-        ("error=InternalError", "the NSM refused DescribePCR with InternalError"),
-        ("garbage", "the NSM's reply to DescribePCR is not understood"),
+        ("error=InternalError", "the NSM refused Attestation with InternalError"),
+        ("garbage", "the NSM's reply to Attestation is not understood"),
         ("short", "gives no attestation document, so the server does not start: the NSM's reply to Attestation is not"),
         ("other-nonce", "the NSM's document does not hold the nonce that was to be attested"),
     ],

@@ -1,14 +1,16 @@
 """docs/VERIFYING.md: its commands work as they stand there, and it tells of every code."""
 
+import json
 import re
 import subprocess
 
 import pytest
-from helpers import BUILD, RUNNER, clean_environment
+from helpers import BUILD, RUNNER
+from helpers.page import commands, page, run
 from helpers.server import TOP
 from helpers.simulated import Simulated
 
-PAGE = (TOP / "docs" / "VERIFYING.md").read_text()
+PAGE = page("docs", "VERIFYING.md")
 SKIPPED = ("build/attestd serve ", "sleep 1", "nitro-cli ", "build/attestd verify reply.json --nonce $NONCE --policy image.json  ")
 
 
@@ -19,24 +21,32 @@ def simulated(tmp_path_factory):
     s.stop()
 
 
-def commands(server):
-    lines = "".join(re.findall(r"```sh\n(.*?)```", PAGE, re.S)).splitlines()
-    text = "\n".join(line for line in lines if not line.startswith(SKIPPED))
-    attestd = " ".join(str(word) for word in (*RUNNER, BUILD / "attestd"))
-    for stands, here in (("build/attestd", attestd), ("/tmp/root.pem", str(server.root)), (":8766", f":{server.port}")):
-        assert stands in text
-        text = text.replace(stands, here)
-    return text
+@pytest.fixture(scope="module")
+def followed(simulated, tmp_path_factory):
+    """What its commands printed."""
+    here = {"build/attestd": "attestd", "/tmp/root.pem": simulated.root, ":8766": f":{simulated.port}"}
+    return run(commands(PAGE, here, SKIPPED), tmp_path_factory.mktemp("page"))
 
 
-def test_its_commands_work(simulated, tmp_path):
-    p = subprocess.run(["bash", "-euo", "pipefail", "-c", commands(simulated)], cwd=tmp_path, env=clean_environment(),
-                       stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    assert p.returncode == 0, p.stdout[-4000:] + p.stderr[-4000:]
-    assert p.stdout.count("VERIFIED: ") == 3 and "NOT VERIFIED" not in p.stdout
-    assert p.stdout.count("and it is the one that was wanted") == 2  # with each of the two policies
-    for line in ("leaf.pem: OK", "Verified OK", "chain and signature hold"):
-        assert line in p.stdout.splitlines()
+def test_its_commands_verify(followed):
+    assert followed.count("VERIFIED: ") == 5 and "NOT VERIFIED" not in followed
+    assert followed.count("and it is the one that was wanted") == 4  # with each of the two policies, and by attestd attest
+    for line in ("leaf.pem: OK", "Verified OK"):
+        assert line in followed.splitlines()
+    assert followed.count("chain and signature hold") == 2
+
+
+def test_its_conversations_take_place(followed):
+    said = ["Is anyone listening?", "Only you.", "And now?", "Still only you."]
+    assert [line for line in followed.splitlines() if line in said] == said
+    assert followed.count("Opened. The session is in chat") == 2
+
+
+def test_its_session_by_hand_shows_the_hashes_that_are_to_be_compared(followed):
+    shown = re.search(r"^{\n.*\"key-exchange\"[^}]*}", followed, re.M)
+    sums = re.findall(r"^([0-9a-f]{64})  ", followed[shown.end():], re.M)
+    shown = json.loads(shown[0])
+    assert sums == [shown["user_key_hash"], shown["session_key_hash"]]
 
 
 def test_its_table_has_every_code_in_the_order_of_the_checks():

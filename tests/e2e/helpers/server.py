@@ -98,8 +98,9 @@ class Server:
 
     def command(self):
         sets = [f"--set={k}={v}" for k, v in self.settings.items()]
-        return [*RUNNER, str(BUILD / "attestd"), "serve", "--listen", self.listen, "--db", str(self.db), "--nsm", self.nsm,
-                *sets, *self.args]
+        usual = {"--listen": self.listen, "--db": str(self.db), "--nsm": self.nsm}
+        flags = [x for flag, value in usual.items() if flag not in self.args for x in (flag, value)]
+        return [*RUNNER, str(BUILD / "attestd"), "serve", *flags, *sets, *self.args]
 
     def spawn(self):
         """Starts the process without waiting for anything."""

@@ -1,0 +1,76 @@
+"""docs/skill/SKILL.md: an agent and a user who do what it says get what it promises. README.md's commands work, too. (For
+docs/VERIFYING.md see test_verifying.py.)"""
+
+import json
+import re
+
+import pytest
+import yaml
+from helpers.page import commands, page, run
+from helpers.server import TOP
+from helpers.simulated import Simulated
+
+SKILL = page("docs", "skill", "SKILL.md")
+PCR0 = "a77e57d0" * 12
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory):
+    """The page's commands were run; what they printed, and their directory. Agent and user share it: what is in one's
+    hands after the other's command went through the chat."""
+    directory = tmp_path_factory.mktemp("skill")
+    server = Simulated(tmp_path_factory.mktemp("simulated")).start()
+    policy = {"pcrs": {"0": PCR0}, "root": server.root.read_text()}
+    (directory / "policy.json").write_text(json.dumps(policy))
+    out = run(commands(SKILL, {"http://localhost:8765": f"http://localhost:{server.port}"}), directory)
+    server.stop()
+    return out, directory
+
+
+def test_its_proofs_verify(followed):
+    out, _ = followed
+    assert out.count("VERIFIED: ") == 2 and "NOT VERIFIED" not in out
+    assert out.count("and it is the one that was wanted") == 2  # the proof and the signed answer
+    assert "Two: Phobos and Deimos." in out and "Opened. The session is in chat.session." in out
+
+
+def test_its_conversation_takes_place(followed):
+    out, directory = followed
+    assert (directory / "asked.txt").read_text() == "And the third page?\n"
+    assert "Read the second page twice.\n" in out and "Has nothing to hide.\n" in out
+    assert "nothing" not in (directory / "answer.json").read_text()
+    for name in ("key.pem", "key2.pem", "session.key"):
+        assert (directory / name).stat().st_mode & 0o077 == 0, name
+    assert not (directory / "chat.session").exists(), "it was closed"
+
+
+def test_its_fallback_shows_the_hashes_that_are_to_be_compared(followed):
+    out, _ = followed
+    shown = json.loads(re.search(r"\{\s*\"user_key_hash\".*?\}", out, re.S)[0])
+    sums = re.findall(r"^([0-9a-f]{64})  ", out, re.M)
+    assert sums == [shown["user_key_hash"], shown["session_key_hash"]]
+
+
+def test_it_is_a_skill():
+    front = yaml.safe_load(SKILL.split("---\n")[1])
+    assert set(front) == {"name", "description"} and front["name"] == "enclave-attestation"
+    assert 0 < len(front["description"]) <= 1024 and "\n" not in front["description"]
+
+
+def test_its_links_lead_somewhere():
+    for target, anchor in re.findall(r"\]\(([^)#]*)(#[^)]*)?\)", SKILL):
+        text = (TOP / "docs" / "skill" / target).read_text() if target else SKILL
+        titles = [re.sub(r"[^\w -]", "", t).strip().lower().replace(" ", "-") for t in re.findall(r"^#+ (.*)$", text, re.M)]
+        assert not anchor or anchor[1:] in titles, (target, anchor, titles)
+
+
+def test_the_commands_of_the_readme_work(tmp_path):
+    readme = page("README.md")
+    part = readme[readme.index("## Verify"):readme.index("## In an enclave")]
+    server = Simulated(tmp_path).start()  # its root.pem is where the page has it
+    here = {"/tmp/": "", "build/attestd": "attestd", ":8766": f":{server.port}"}
+    out = run(commands(part, here, ("build/attestd serve ", "sleep 1", "kill %1")), tmp_path)
+    server.stop()
+    assert out.count("VERIFIED: ") == 2 and "NOT VERIFIED" not in out
+    assert [line for line in out.splitlines() if line in ("Is anyone listening?", "Only you.")] == [
+        "Is anyone listening?", "Only you."]
