@@ -79,6 +79,7 @@ void json_canon_share(struct json_canon *c, struct json_order *order); /* before
 enum err json_canon_all(const struct json_value *v, struct buf *out, struct why *w) MUST_USE;
 
 /* ---- writing replies ---- */
+enum { JSON_ESCAPE_MAX = 6 };				/* bytes that one of a text becomes: \u0000 */
 void json_put_string(struct buf *b, struct bytes utf8); /* quoted and escaped; malformed UTF-8 becomes U+FFFD */
 void json_put_cstr(struct buf *b, const char *s);	/* NULL: null */
 /* Quoted; in.p == NULL: null. */

@@ -32,7 +32,8 @@ struct user_open {
 };
 /* reply: the parsed reply to POST /key-exchange. *verdict is set whenever the document was judged, also on failure; a
  * verdict that is not good is ERR_INVALID with its message. Then, each ERR_INVALID too: the signed user_key_hash is
- * that of our key (the sentence names the relay attack), the key unwraps to AEAD_KEY_SIZE bytes, its SHA-256 is the
+ * that of our key (the sentence names the relay attack), the signed scope_hash is that of `scope`, or there is neither
+ * (the sentence says what a relay would gain), the key unwraps to AEAD_KEY_SIZE bytes, its SHA-256 is the
  * signed session_key_hash. Of what is not signed only `expires_in_minutes` is kept, as a hint and within bounds. */
 enum err user_open(const struct user_open *o, const struct json_value *reply, struct user_session **out,
 		   struct verify_verdict **verdict, struct why *w) MUST_USE;

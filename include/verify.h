@@ -191,5 +191,7 @@ struct bytes verify_verdict_user_data(const struct verify_verdict *d);
  */
 void verify_verdict_json(const struct verify_verdict *d, struct buf *out);
 void verify_verdict_text(const struct verify_verdict *d, bool colour, struct buf *out);
+/* The explanation without "What to do next", for a command that has done it. */
+void verify_verdict_findings(const struct verify_verdict *d, bool colour, struct buf *out);
 
 #endif

@@ -1,8 +1,10 @@
-/* main.c - the table of commands, nothing else. */
+/* main.c - the table of commands, and what each of them may rely on. */
 #include "cmd.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command *const commands[] = {
 	&cmd_serve, &cmd_verify, &cmd_attest, &cmd_session, &cmd_simulate, &cmd_nsm, &cmd_config, &cmd_man, NULL,
@@ -15,8 +17,20 @@ static const struct command all = {
 	.commands = commands,
 };
 
+/* A file of ours must not be what others take for the standard output. To use what was closed still fails: the one is
+ * open the wrong way. */
+static bool standard_files_are_open(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			return false;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
+	if (!standard_files_are_open())
+		return CMD_ENVIRONMENT;
 	if (argc > 1 && strcmp(argv[1], "--version") == 0) {
 		printf("attestd %s\n", ATTESTD_VERSION);
 		return cmd_printed();

@@ -25,6 +25,9 @@ bool base64_decode(struct bytes in, uint8_t *out, size_t *n);
 void buf_put_hex(struct buf *b, struct bytes in);
 void buf_put_base64(struct buf *b, struct bytes in);
 
+/* What others wrote, for a terminal: printable ASCII as it is, other characters as \u{1f600}, bytes of none as \xff. */
+void buf_put_plain(struct buf *b, struct bytes text);
+
 /* Well-formed UTF-8 (RFC 3629): no surrogates, no overlong forms, nothing above U+10FFFF. */
 bool utf8_valid(struct bytes in);
 

@@ -5,7 +5,7 @@
 
 #include "base/encode.h"
 
-enum { JSON_ESCAPE_MAX = 6, NUMBER_ROOM = 64 }; /* \u0000; the last member */
+enum { NUMBER_ROOM = 64 }; /* the last member */
 
 struct op {
 	struct api_op api;

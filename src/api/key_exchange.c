@@ -7,6 +7,7 @@ struct op {
 	struct api_op api;
 	bool is_public;
 	struct bytes scope; /* in api.json */
+	char scope_hash[HEX_SIZE(SHA256_SIZE)];
 	struct session_offer offer;
 	struct api_attested attested;
 };
@@ -17,6 +18,19 @@ static void drop(struct http_job *j)
 	session_offer_free(&op->offer);
 	api_attested_free(&op->attested);
 	api_op_free(&op->api);
+}
+
+/* Who carries the request could change the scope and so tie the user's session to a conversation of their own: what the
+ * session is tied to is attested. */
+static enum err hash_scope(struct op *op)
+{
+	uint8_t hash[SHA256_SIZE];
+	if (op->scope.n == 0)
+		return ERR_OK;
+	const enum err e = crypto_sha256(op->api.app->crypto, op->scope, hash, &op->api.why);
+	if (e == ERR_OK)
+		hex_encode(bytes_of(hash, sizeof hash), op->scope_hash);
+	return e;
 }
 
 /* Session, key and wrapping are made before the NSM is asked, because their hashes are what it attests. */
@@ -32,7 +46,7 @@ static void make_offer(struct http_job *j)
 	};
 	if (api_parse(&op->api, fields, sizeof fields / sizeof fields[0]) != ERR_OK ||
 	    api_scope_parse(&op->scope, scope, &op->api.why) != ERR_OK ||
-	    api_nonce_parse(&op->attested.nonce, nonce, encoding, &op->api.why) != ERR_OK)
+	    api_nonce_parse(&op->attested.nonce, nonce, encoding, &op->api.why) != ERR_OK || hash_scope(op) != ERR_OK)
 		return;
 	(void)!session_offer_make(op->api.app->crypto, &op->api.app->random, json_string(key), &op->offer,
 				  &op->api.why);
@@ -57,6 +71,10 @@ static void attested(struct http_req *r, struct http_job *j)
 	json_put_hex(&b, bytes_of(o->key_hash, SHA256_SIZE));
 	json_put_key(&b, "user_key_hash");
 	json_put_hex(&b, bytes_of(o->user_key_hash, SHA256_SIZE));
+	if (op->scope.n > 0) {
+		json_put_key(&b, "scope_hash");
+		json_put_string(&b, bytes_of(op->scope_hash, sizeof op->scope_hash));
+	}
 	json_put_key(&b, "expires_in_minutes");
 	json_put_int(&b, op->api.app->config->session_lifetime / 60);
 	buf_put_str(&b, "}");
@@ -80,11 +98,13 @@ static void offered(struct http_req *r, struct http_job *j)
 		{"session_key_hash", bytes_of(key_hash, sizeof key_hash)},
 		{"user_key_hash", bytes_of(user_hash, sizeof user_hash)},
 		{"key_exchange_version", BYTES_LIT("1.1")},
+		{"scope_hash", bytes_of(op->scope_hash, sizeof op->scope_hash)}, /* last: left out without a scope */
 	};
+	const size_t n = sizeof own / sizeof own[0] - (op->scope.n == 0 ? 1 : 0);
 	/* No agent metadata: the exchange cannot be asked to leave it out, and must not fail over somebody's broken
 	 * file. */
-	if (attest_claims_make(op->api.app->attest, ATTEST_KEY_EXCHANGE, own, sizeof own / sizeof own[0], false,
-			       &op->attested.claims, &op->api.why) != ERR_OK) {
+	if (attest_claims_make(op->api.app->attest, ATTEST_KEY_EXCHANGE, own, n, false, &op->attested.claims,
+			       &op->api.why) != ERR_OK) {
 		api_abort(r, &op->api);
 		return;
 	}

@@ -142,7 +142,7 @@ static void after_success(const struct verify_verdict *d, struct buf *out)
 			out,
 			"Before you use the session: user_key_hash above must be the SHA-256 of your own public key (openssl pkey "
 			"-in private.pem -pubout -outform DER | sha256sum), and session_key_hash that of the session key that you "
-			"unwrap.");
+			"unwrap. scope_hash must be that of the scope that you asked for, and missing if you asked for none.");
 	if (strcmp(d->purpose, "info") == 0)
 		page_item(
 			out,

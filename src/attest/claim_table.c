@@ -29,6 +29,7 @@ const struct claim claim_table[CLAIM_COUNT] = {
 	{"session_key_hash", KEY_EXCHANGE, CLAIM_HASH, true, NULL},
 	{"user_key_hash", KEY_EXCHANGE, CLAIM_HASH, true, NULL},
 	{"key_exchange_version", KEY_EXCHANGE, CLAIM_VERSION, true, NULL},
+	{"scope_hash", KEY_EXCHANGE, CLAIM_HASH, false, NULL},
 	{"info_digest", INFO, CLAIM_HASH, true, NULL},
 	{"info_digest_method", INFO, CLAIM_METHOD, true, NULL},
 	{"tls_cert_hash", TLS, CLAIM_HASH, true, NULL},

@@ -6,7 +6,7 @@
 
 #include "attest.h"
 
-enum { CLAIM_COUNT = 20 };
+enum { CLAIM_COUNT = 21 };
 enum claim_form {
 	CLAIM_PURPOSE,
 	CLAIM_TIMESTAMP,

@@ -65,6 +65,12 @@ static size_t longest_own(enum attest_purpose p, struct attest_claim own[CLAIM_C
 	return n;
 }
 
+/* A key exchange has no metadata, and its room is taken by scope_hash. */
+static bool may_have_metadata(enum attest_purpose p)
+{
+	return p != ATTEST_KEY_EXCHANGE;
+}
+
 enum err attest_claims_fit(const struct attest *a, struct why *w)
 {
 	struct buf tail = BUF_INIT(256), out = BUF_INIT(RENDER_MAX);
@@ -73,7 +79,8 @@ enum err attest_claims_fit(const struct attest *a, struct why *w)
 	for (enum attest_purpose p = 0; e == ERR_OK && p < ATTEST_PURPOSES; p++) {
 		struct attest_claim own[CLAIM_COUNT];
 		buf_reset(&out);
-		e = render(a, p, "2026-01-30T12:00:00Z", own, longest_own(p, own), buf_bytes(&tail), &out, w);
+		e = render(a, p, "2026-01-30T12:00:00Z", own, longest_own(p, own),
+			   may_have_metadata(p) ? buf_bytes(&tail) : bytes_of(NULL, 0), &out, w);
 		if (e == ERR_OK && out.n > NSM_USER_DATA_MAX)
 			e = too_long(w, p, out.n);
 		if (e == ERR_CLAIMS)
@@ -122,7 +129,7 @@ enum err attest_claims_make(struct attest *a, enum attest_purpose purpose, const
 	struct why inner = {0};
 	enum err e = ERR_OK;
 	tell_change(a);
-	with_metadata = with_metadata && a->metadata_file[0] != '\0';
+	with_metadata = with_metadata && may_have_metadata(purpose) && a->metadata_file[0] != '\0';
 	if (with_metadata)
 		e = refresh(a, wall, w);
 	if (e != ERR_OK)

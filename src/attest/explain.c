@@ -201,7 +201,7 @@ static void put_signed(const struct verify_verdict *d, struct buf *out)
 
 /* ---- all of it ---- */
 
-void verify_verdict_text(const struct verify_verdict *d, bool colour, struct buf *out)
+void verify_verdict_findings(const struct verify_verdict *d, bool colour, struct buf *out)
 {
 	put_verdict(d, colour, out);
 	if (d->signed_facts) {
@@ -222,6 +222,11 @@ void verify_verdict_text(const struct verify_verdict *d, bool colour, struct buf
 			out,
 			"Nothing: whatever the document says, nobody is known to have signed it. So none of it is shown.");
 	}
+}
+
+void verify_verdict_text(const struct verify_verdict *d, bool colour, struct buf *out)
+{
+	verify_verdict_findings(d, colour, out);
 	page_heading(out, "What to do next");
 	advice_put(d, out);
 }

@@ -70,6 +70,11 @@ static void put_key_exchange(struct buf *out)
 		"of yours.");
 	put_step(
 		out,
+		"If you asked for a scope, scope_hash in user_data must be the SHA-256 of its UTF-8 bytes: printf %s "
+		"\"$SCOPE\" | sha256sum. If you asked for none, there must be no scope_hash. Otherwise somebody tied your "
+		"session to another conversation, in which the agent would read your messages out.");
+	put_step(
+		out,
 		"Unwrap the session key (RSA-OAEP with SHA-256 for hash and MGF1, no label): "
 		"jq -r .encrypted_session_key reply.json | base64 -d | openssl pkeyutl -decrypt -inkey private.pem -pkeyopt "
 		"rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256 > session.key");

@@ -269,6 +269,7 @@ static const struct reply_member members[] = {
 	{"encrypted_session_key", KEY_EXCHANGE, REPLY_AS_UNSIGNED, wrapped_key},
 	{"session_key_hash", KEY_EXCHANGE, REPLY_AS_CLAIM, NULL},
 	{"user_key_hash", KEY_EXCHANGE, REPLY_AS_CLAIM, NULL},
+	{"scope_hash", KEY_EXCHANGE, REPLY_AS_CLAIM, NULL},
 	{"expires_in_minutes", KEY_EXCHANGE, REPLY_AS_UNSIGNED, lifetime},
 
 	{"success", VSOCK, REPLY_AS_UNSIGNED, is_true},

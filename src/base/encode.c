@@ -190,6 +190,22 @@ void buf_put_base64(struct buf *b, struct bytes in)
 	b->n += n;
 }
 
+void buf_put_plain(struct buf *b, struct bytes text)
+{
+	uint32_t cp;
+
+	for (size_t i = 0, n; i < text.n; i += n) {
+		n = utf8_next(text.p + i, text.n - i, &cp);
+		if (n == 1 && cp >= ' ' && cp <= '~')
+			buf_put_u8(b, text.p[i]);
+		else if (n > 0)
+			buf_printf(b, "\\u{%x}", (unsigned)cp);
+		else
+			buf_printf(b, "\\x%02x", text.p[i]);
+		n += n == 0;
+	}
+}
+
 bool utf8_valid(struct bytes in)
 {
 	const uint8_t *p = in.p;

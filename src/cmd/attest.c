@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/encode.h"
 #include "enclave_pin.h"
 #include "harden.h"
 #include "input.h"
@@ -18,8 +19,10 @@ static const struct help_row rows[] = {
 	{"--custom-data", "FILE|JSON",
 	 "have this JSON attested, too, and make sure that it was; what is no JSON is the name of a file that holds "
 	 "some (- is the standard input; ./true is a file, true is JSON)"},
-	{"--out", "FILE", "keep the reply, whatever is found: attestd verify and attestd session open take it"},
-	{"--json", NULL, "verdict and comparisons as one JSON object"},
+	{"--out", "FILE", "keep the reply, whatever is found, where only you may read it: attestd verify takes it"},
+	{"--json", NULL,
+	 "one JSON object: verified, code (the verdict's, or custom_digest_mismatch or info_mismatch), message, "
+	 "custom_data_compared, info, and verdict, which is null where a document that verified was refused all the same"},
 	{0},
 };
 
@@ -103,8 +106,7 @@ static enum err fetch_and_verify(struct attesting *a, const struct remote *serve
 	a->asked.policy = &a->policy;
 	if ((e = fresh_nonce(a, w)) != ERR_OK || (e = attest_ask(&a->asked, w)) != ERR_OK)
 		return e;
-	if (a->out != NULL &&
-	    (e = private_file_replace("the reply", a->out, PUBLIC_MODE, buf_bytes(&a->asked.reply), w)) != ERR_OK)
+	if (a->out != NULL && (e = private_file_output("the reply", a->out, buf_bytes(&a->asked.reply), w)) != ERR_OK)
 		return e;
 	if ((e = verify_input(a->verify, buf_bytes(&a->asked.reply), VERIFY_REPLY, &a->policy, &a->verdict, w)) !=
 	    ERR_OK)
@@ -120,34 +122,48 @@ static void put_info(const struct attesting *a, bool good, struct buf *out)
 {
 	struct json *json = NULL;
 	struct why unsaid = {0};
-	if (good && a->asked.info.n > 0 && json_parse(&json, buf_bytes(&a->asked.info), &unsaid) == ERR_OK)
+	if (good && a->asked.info.n > 0 &&
+	    json_parse_bounded(&json, buf_bytes(&a->asked.info), VERIFY_VALUES_MAX, &unsaid) == ERR_OK)
 		buf_put_bytes(out, buf_bytes(&a->asked.info));
 	else
 		json_put_cstr(out, NULL);
 	json_free(json);
 }
 
-static void put_json(const struct attesting *a, bool good, const char *message, struct buf *out)
+static const char *code(const struct attesting *a, bool good, const struct why *w)
+{
+	if (good || !verify_verdict_good(a->verdict))
+		return verify_code_name(verify_verdict_code(a->verdict));
+	return strcmp(w->field, "info_digest") == 0 ? "info_mismatch" : "custom_digest_mismatch";
+}
+
+static void put_json(const struct attesting *a, bool good, const struct why *w, struct buf *out)
 {
 	buf_put_str(out, "{");
 	json_put_key(out, "verified");
 	json_put_bool(out, good);
+	json_put_key(out, "code");
+	json_put_cstr(out, code(a, good, w));
 	json_put_key(out, "message");
-	json_put_cstr(out, message);
+	json_put_cstr(out, good ? verify_verdict_message(a->verdict) : w->text);
 	json_put_key(out, "custom_data_compared");
 	json_put_bool(out, good && a->asked.custom_value != NULL);
 	json_put_key(out, "info");
 	put_info(a, good, out);
 	json_put_key(out, "verdict");
-	verify_verdict_json(a->verdict, out);
+	/* One that is good and stands beside a refusal would be taken for the answer. */
+	if (good || !verify_verdict_good(a->verdict))
+		verify_verdict_json(a->verdict, out);
+	else
+		json_put_cstr(out, NULL);
 	buf_put_str(out, "}\n");
 }
 
-static void put_text(const struct attesting *a, bool good, const char *message, struct buf *out)
+static void put_text(const struct attesting *a, bool good, const struct why *w, struct buf *out)
 {
 	if (!good && verify_verdict_good(a->verdict)) {
 		buf_put_str(out, "NOT VERIFIED: ");
-		buf_put_str(out, message);
+		buf_put_str(out, w->text);
 		buf_put_str(out, "\n");
 		return;
 	}
@@ -156,22 +172,19 @@ static void put_text(const struct attesting *a, bool good, const char *message, 
 		buf_put_str(out, "\nThe custom data that you gave is what the enclave attests.\n");
 	if (good && a->asked.info.n > 0) {
 		buf_put_str(out, "\nWhat GET /info answers is what the enclave attests: ");
-		for (size_t i = 0; i < a->asked.info.n; i++) {
-			const uint8_t c = a->asked.info.p[i];
-			buf_put_u8(out, c >= ' ' && c <= '~' ? c : '?');
-		}
+		buf_put_plain(out, buf_bytes(&a->asked.info));
 		buf_put_str(out, "\n");
 	}
 }
 
-static int say(const struct attesting *a, bool good, const char *message)
+static int say(const struct attesting *a, bool good, const struct why *said)
 {
 	struct buf out = BUF_INIT(OUTPUT_MAX);
 	struct why w = {0};
 	if (a->json)
-		put_json(a, good, message, &out);
+		put_json(a, good, said, &out);
 	else
-		put_text(a, good, message, &out);
+		put_text(a, good, said, &out);
 	const enum err e = buf_check(&out, &w);
 	if (e == ERR_OK)
 		fwrite(out.p, 1, out.n, stdout);
@@ -195,7 +208,7 @@ static int attest(struct attesting *a)
 	    (e = verify_new(&a->verify, a->crypto, &a->clock, &w)) == ERR_OK)
 		e = fetch_and_verify(a, &server, &w);
 	if (a->verdict != NULL && (e == ERR_OK || e == ERR_INVALID)) {
-		status = say(a, e == ERR_OK, e == ERR_OK ? verify_verdict_message(a->verdict) : w.text);
+		status = say(a, e == ERR_OK, &w);
 		if (status == CMD_OK && e != ERR_OK)
 			status = CMD_FALSE;
 	} else if (e != ERR_OK) {
@@ -238,7 +251,9 @@ static int run(const struct args *line)
 				  purpose);
 	if (a.custom != NULL && strcmp(purpose, "info") == 0)
 		return args_fault(line, "a document of purpose info holds no custom data");
-	status = enclave_pin_check(line, &a.policy);
+	status = policy_flags_fresh(line, &a.policy, true);
+	if (status == CMD_OK)
+		status = enclave_pin_check(line, &a.policy);
 	if (status != CMD_OK)
 		return status;
 	status = attest(&a);

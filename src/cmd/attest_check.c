@@ -14,7 +14,7 @@ static enum err compare(const struct verify_verdict *d, const char *name, const 
 {
 	struct json *json = NULL;
 	char hex[HEX_SIZE(SHA256_SIZE)];
-	enum err e = json_parse(&json, verify_verdict_user_data(d), w);
+	enum err e = json_parse_bounded(&json, verify_verdict_user_data(d), VERIFY_VALUES_MAX, w);
 	if (e != ERR_OK)
 		return e;
 	const struct json_value *claims = json_root(json);

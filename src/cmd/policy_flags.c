@@ -1,6 +1,7 @@
 /* policy_flags.c - from flags and a policy file to a policy. */
 #include "policy_flags.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -128,4 +129,25 @@ enum err policy_flags_make(const struct args *a, struct verify_policy *out, stru
 	p.allow_debug |= args_has(a, "--allow-debug");
 	*out = p;
 	return ERR_OK;
+}
+
+int policy_flags_fresh(const struct args *a, const struct verify_policy *p, bool asks)
+{
+	if (p->at != VERIFY_AT_NOW)
+		return args_fault(
+			a,
+			"this judges as of now, and the policy names another time (at): leave it out; attestd verify "
+			"looks at old documents");
+	if (!asks || !p->nonce.present)
+		return CMD_OK;
+	if (args_value(a, "--nonce") == NULL)
+		return args_fault(
+			a,
+			"the policy file holds a nonce, which would be the same each time, so that an old reply passes "
+			"for a new one: leave it out, and a fresh one is made");
+	fprintf(stderr,
+		"attestd %s: WARNING: --nonce must be random, of your own making, and for this one request: whoever has a "
+		"reply to the same nonce can play it to you again. Without --nonce a fresh one is made.\n",
+		a->command->name);
+	return CMD_OK;
 }

@@ -16,4 +16,9 @@ extern const struct help_row policy_rows[];
  */
 enum err policy_flags_make(const struct args *a, struct verify_policy *out, struct why *w) MUST_USE;
 
+/* For commands that judge what is now: `at` may be no other time, and one that asks the server itself (`asks`) takes no
+ * nonce from a policy file, which would be the same each time. Says so and returns CMD_USAGE; a nonce given with the
+ * flag is warned of. */
+int policy_flags_fresh(const struct args *a, const struct verify_policy *p, bool asks) MUST_USE;
+
 #endif

@@ -1,8 +1,11 @@
 /* remote.c - asking a server one thing. */
 #include "remote.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 enum { TIMEOUT_MS = 120 * 1000 };
 
@@ -14,16 +17,44 @@ enum err remote_init(struct remote *r, const char *url, struct why *w)
 	return e == ERR_OK ? ERR_OK : why_set(w, e == ERR_INVALID ? ERR_USAGE : e, "--url: %s", inner.text);
 }
 
+/* Where a server's `listen` may be. Not vsock: its other end is the parent or another enclave. */
+static bool is_local(const struct fetch_url *u)
+{
+	struct in_addr v4;
+	struct in6_addr v6;
+	if (u->kind == NET_UNIX)
+		return true;
+	if (u->kind != NET_TCP)
+		return false;
+	if (inet_pton(AF_INET, u->host, &v4) == 1)
+		return ntohl(v4.s_addr) >> 24 == 127;
+	if (inet_pton(AF_INET6, u->host, &v6) == 1)
+		return IN6_IS_ADDR_LOOPBACK(&v6);
+	return strcasecmp(u->host, "localhost") == 0;
+}
+
+enum err remote_init_local(struct remote *r, const char *url, struct why *w)
+{
+	const enum err e = remote_init(r, url, w);
+	if (e != ERR_OK || is_local(&r->url))
+		return e;
+	return why_set(
+		w, ERR_USAGE,
+		"--url: this would hand your plaintext to %s%.100s. It is the agent's way, inside the enclave, and "
+		"takes loopback (127.0.0.1, [::1], localhost) and unix:PATH only; whoever is outside encrypts and "
+		"decrypts with --session",
+		r->url.kind == NET_VSOCK ? "vsock CID " : "", r->url.host);
+}
+
 static enum err refused(const struct fetch_reply *reply, struct why *w)
 {
 	struct why said = {0};
 	(void)!fetch_problem(reply, &said);
-	if (reply->status == 401)
-		return why_set(w, ERR_SESSION, "%.250s. " REMOTE_RENEW ".", said.text);
 	return why_set(w,
-		       reply->status == 404 || reply->status == 405 ? ERR_NOT_FOUND
-		       : reply->status >= 500			    ? ERR_ENVIRONMENT
-								    : ERR_INVALID,
+		       reply->status == 401			      ? ERR_SESSION
+		       : reply->status == 404 || reply->status == 405 ? ERR_NOT_FOUND
+		       : reply->status >= 500			      ? ERR_ENVIRONMENT
+								      : ERR_INVALID,
 		       "%s", said.text);
 }
 

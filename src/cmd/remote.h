@@ -5,7 +5,7 @@
 #include "fetch.h"
 
 /* A reply repeats custom data twice, once escaped; a plaintext may come escaped. */
-enum { REMOTE_REPLY_MAX = 1024 * 1024, REMOTE_LONG_REPLY_MAX = 1024 * 1024 * 1024, REMOTE_NOT_FOUND = 404 };
+enum { REMOTE_REPLY_MAX = 1024 * 1024, REMOTE_LONG_REPLY_MAX = 1024 * 1024 * 1024 };
 
 struct remote {
 	struct fetch_url url;
@@ -14,14 +14,12 @@ struct remote {
 
 /* ERR_USAGE for a text that is no URL. */
 enum err remote_init(struct remote *r, const char *url, struct why *w) MUST_USE;
+/* The same for a server to which plaintext goes: ERR_USAGE, too, unless it is on this machine. */
+enum err remote_init_local(struct remote *r, const char *url, struct why *w) MUST_USE;
 /* One exchange that must end in 200. json.p == NULL: without a body. `out` is made here with room for `max` bytes and
  * freed by the caller in any case. ERR_ENVIRONMENT: nobody answers, or the server fails (5xx). ERR_NOT_FOUND: 404 and
- * 405. ERR_SESSION: 401, with how to open another session. ERR_INVALID: every other status, with what the server has
- * to say. */
+ * 405. ERR_SESSION: 401. ERR_INVALID: every other status. Each with what the server has to say. */
 enum err remote_ask(const struct remote *r, const char *method, const char *path, struct bytes json, size_t max,
 		    struct buf *out, struct why *w) MUST_USE;
-
-/* How to get another session, for one that has ended. */
-#define REMOTE_RENEW "Renew it: attestd session open"
 
 #endif

@@ -4,18 +4,19 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "private_file.h"
 #include "remote.h"
 
 static const struct help_row rows[] = {
 	{"--session", "SESSION", "the file that attestd session open made"},
 	{"--url", "URL", "the server beside the agent: http://HOST:PORT, unix:PATH or vsock:CID:PORT"},
+	{"--force", NULL, "wipe and remove what does not look like a session file, too"},
 	{"--json", NULL, "say what was done as JSON"},
 	{0},
 };
 
 static const struct help_part help[] = {
-	{.text = "Overwrites the session file and removes it, even if it is damaged: nothing that was said in the "
+	{.text = "Overwrites the session file and removes it, even if it is damaged, as long as it still begins like "
+		 "one: nothing that was said in the "
 		 "session can be opened with it any more. (A disk may keep old contents of its own accord; encrypt it "
 		 "if that matters.) With --url the session is ended at its server, too, which only those beside the "
 		 "server can ask for; else it ends there when it expires."},
@@ -35,15 +36,38 @@ static enum err end_at_server(struct remote *server, struct bytes file, struct w
 	memcpy(target, path, sizeof path - 1);
 	memcpy(target + sizeof path - 1, user_session_id(s).p, SESSION_ID_SIZE);
 	target[sizeof target - 1] = '\0';
-	e = remote_ask(server, "DELETE", target, bytes_of(NULL, 0), REMOTE_REPLY_MAX, &reply, w);
+	e = session_ask(server, "DELETE", target, bytes_of(NULL, 0), REMOTE_REPLY_MAX, &reply, w);
 	user_session_free(s);
 	buf_free(&reply);
 	return e == ERR_SESSION ? ERR_OK : e; /* it is not there any more */
 }
 
-static int close_it(const char *path, const char *url, bool json)
+/* A slip of the pen must not cost a key or a picture. */
+static enum err check(const struct private_file *f, const char *path, bool force, struct buf *text, struct why *w)
 {
-	struct private_file f = {-1, NULL};
+	static const char start[] = "{\"attestd_session\"";
+	if (f->size <= USER_FILE_MAX) {
+		const enum err e = private_file_get(SESSION_FILE, f, USER_FILE_MAX, text, w);
+		if (e != ERR_OK)
+			return e;
+	}
+	if (!force && (text->n < sizeof start - 1 || memcmp(text->p, start, sizeof start - 1) != 0))
+		return why_set(
+			w, ERR_INVALID,
+			"%s does not look like a session file, so it is left alone. If you are sure that it shall be "
+			"wiped, add --force",
+			path);
+	if ((f->mode & 077) != 0)
+		fprintf(stderr,
+			"attestd session close: %s could be read or written by others than you (mode %04o), so what was said in "
+			"the session may not be secret any more\n",
+			path, (unsigned)f->mode & 07777u);
+	return ERR_OK;
+}
+
+static int close_it(const char *path, const char *url, bool force, bool json)
+{
+	struct private_file f = {.fd = -1};
 	struct crypto *c = NULL;
 	struct remote server;
 	struct buf text = BUF_INIT(0);
@@ -51,7 +75,7 @@ static int close_it(const char *path, const char *url, bool json)
 	int status = CMD_OK;
 
 	if ((url != NULL && remote_init(&server, url, &w) != ERR_OK) || session_begin(&c, &w) != ERR_OK ||
-	    private_file_lock(SESSION_FILE, path, USER_FILE_MAX, &f, &text, &w) != ERR_OK) {
+	    private_file_take(SESSION_FILE, path, &f, &w) != ERR_OK || check(&f, path, force, &text, &w) != ERR_OK) {
 		status = cmd_fail(&w);
 		goto out;
 	}
@@ -84,16 +108,17 @@ static int run(const struct args *a)
 		return status;
 	if (session == NULL)
 		return args_fault(a, "--session SESSION must name the file");
-	return close_it(session, args_value(a, "--url"), args_has(a, "--json"));
+	return close_it(session, args_value(a, "--url"), args_has(a, "--force"), args_has(a, "--json"));
 }
 
 const struct command session_close = {
 	.name = "session close",
 	.summary = "wipe a session file and remove it",
-	.synopsis = "--session SESSION [--url URL] [--json]",
+	.synopsis = "--session SESSION [--url URL] [--force] [--json]",
 	.help = help,
-	.exits = "0 done, 1 the server refused (the file is gone all the same), 2 usage, 3 the file cannot be removed, "
-		 "or the server does not answer (the file is gone all the same).",
+	.exits =
+		"0 done, 1 this is no session file, or the server refused (then the file is gone all the same), 2 usage, 3 the file cannot be removed, "
+		"or the server does not answer (the file is gone all the same).",
 	.examples = "attestd session close --session chat.session\n",
 	.run = run,
 };

@@ -7,13 +7,15 @@
 #include "base/encode.h"
 #include "input.h"
 #include "private_file.h"
-#include "remote.h"
 
-enum { JSON_ESCAPE_MAX = 6, JSON_ROOM = 1024 };
+enum { MESSAGE_VALUES_MAX = 16 };
 
 static const struct help_row rows[] = {
 	{"--session", "SESSION", "the file that attestd session open made"},
-	{"--url", "URL", "the server beside the agent: http://HOST:PORT, unix:PATH or vsock:CID:PORT"},
+	{"--url", "URL",
+	 "the server beside the agent: http://127.0.0.1:PORT or another loopback address, or unix:PATH"},
+	{"--id", "SESSION_ID",
+	 "the session of this conversation, as the server named it; a message of another is refused"},
 	{"--scope", "S",
 	 "the conversation that the agent is in, if the session was made for one; what the message itself says of it "
 	 "is not believed"},
@@ -26,15 +28,16 @@ static const struct help_part help[] = {
 		 "text byte for byte. Each message is opened once and in its order: replays, messages of your own that "
 		 "come back and renumbered ones are refused. That it was opened is on the disk before its text is "
 		 "printed. A message that was withheld leaves no trace but a gap in the numbers, which your own "
-		 "messages leave, too. The agent's way, with --url: has the server decrypt a message from the user, "
-		 "what `attestd session encrypt` printed."},
+		 "messages leave, too. The agent's way, with --url: has the server on the same machine decrypt a message "
+		 "from the user, what `attestd session encrypt` printed."},
 	{.rows = rows},
 	{0},
 };
 
 struct decrypting {
-	const char *session, *url, *scope, *path;
+	const char *session, *url, *id, *scope, *path;
 	bool json;
+	struct remote server;
 	struct crypto *crypto;
 	struct buf message, out;
 };
@@ -70,10 +73,13 @@ static enum err put_plaintext(struct decrypting *x, struct buf *plaintext, struc
 static enum err commit(const struct private_file *f, const struct user_session *s, struct why *w)
 {
 	struct buf text = BUF_INIT(USER_FILE_MAX);
+	sigset_t before;
 	user_session_put(s, &text);
 	enum err e = buf_check(&text, w);
+	private_signals_hold(&before);
 	if (e == ERR_OK)
-		e = private_file_replace(SESSION_FILE, f->path, PRIVATE_MODE, buf_bytes(&text), w);
+		e = private_file_replace(SESSION_FILE, f, buf_bytes(&text), w);
+	private_signals_release(&before);
 	buf_free(&text);
 	return e;
 }
@@ -81,7 +87,7 @@ static enum err commit(const struct private_file *f, const struct user_session *
 /* With the file locked, so that of several that open the same message one does. */
 static enum err unseal(struct decrypting *x, struct why *w)
 {
-	struct private_file f = {-1, NULL};
+	struct private_file f = {.fd = -1};
 	struct user_session *s = NULL;
 	struct buf kept = BUF_INIT(0), plaintext = BUF_INIT(0);
 	struct why expired = {0};
@@ -105,6 +111,13 @@ out:
 
 /* ---- the agent's way ---- */
 
+/* Only the server numbers its messages. */
+static bool is_servers(const struct json *message)
+{
+	const struct json_value *root = message != NULL ? json_root(message) : NULL;
+	return root != NULL && json_type(root) == JSON_OBJECT && json_get(root, "message_number") != NULL;
+}
+
 static enum err put_request(const struct decrypting *x, struct buf *body, struct why *w)
 {
 	const struct json_value *id, *ciphertext, *iv, *scope;
@@ -114,13 +127,25 @@ static enum err put_request(const struct decrypting *x, struct buf *body, struct
 					    {"scope", JSON_BIT(JSON_STRING) | JSON_BIT(JSON_NULL), false, &scope}};
 	struct why inner = {0};
 	struct json *json = NULL;
-	enum err e = json_parse(&json, buf_bytes(&x->message), &inner);
+	enum err e = json_parse_bounded(&json, buf_bytes(&x->message), MESSAGE_VALUES_MAX, &inner);
 	if (e == ERR_OK)
 		e = json_fields(json_root(json), fields, sizeof fields / sizeof fields[0], &inner);
+	if (e != ERR_OK && is_servers(json)) {
+		e = why_set(w, ERR_BAD_MESSAGE,
+			    "This is a message from the server: the user decrypts it, with --session SESSION.");
+		goto out;
+	}
 	if (e != ERR_OK) {
 		e = why_set(w, e,
 			    "This is no message of a user's, as attestd session encrypt prints it (session_id, "
 			    "ciphertext and iv in JSON).");
+		goto out;
+	}
+	if (!bytes_is(json_string(id), x->id)) {
+		e = why_set(
+			w, ERR_BAD_MESSAGE,
+			"The message belongs to another session than the one that --id names: whoever asks, it is not for this "
+			"conversation.");
 		goto out;
 	}
 	*body = BUF_INIT(x->message.n + JSON_ROOM);
@@ -152,10 +177,10 @@ static enum err read_reply(struct decrypting *x, struct bytes reply, struct why 
 	struct why inner = {0};
 	struct json *json = NULL;
 	struct buf plaintext = BUF_INIT(USER_MESSAGE_MAX);
-	enum err e = json_parse(&json, reply, &inner);
+	enum err e = json_parse_bounded(&json, reply, MESSAGE_VALUES_MAX, &inner);
 	if (e == ERR_OK)
 		e = json_fields(json_root(json), fields, sizeof fields / sizeof fields[0], &inner);
-	if (e != ERR_OK) {
+	if (e != ERR_OK || !bytes_is(json_string(id), x->id)) {
 		e = why_set(w, ERR_ENVIRONMENT, "what the server at %s answers is no reply of POST /decrypt", x->url);
 		goto out;
 	}
@@ -171,11 +196,11 @@ out:
 
 static enum err ask(struct decrypting *x, struct why *w)
 {
-	struct remote server;
 	struct buf body = BUF_INIT(0), reply = BUF_INIT(0);
 	enum err e;
-	if ((e = remote_init(&server, x->url, w)) == ERR_OK && (e = put_request(x, &body, w)) == ERR_OK &&
-	    (e = remote_ask(&server, "POST", "/decrypt", buf_bytes(&body), REMOTE_LONG_REPLY_MAX, &reply, w)) == ERR_OK)
+	if ((e = put_request(x, &body, w)) == ERR_OK &&
+	    (e = session_ask(&x->server, "POST", "/decrypt", buf_bytes(&body), REMOTE_LONG_REPLY_MAX, &reply, w)) ==
+		    ERR_OK)
 		e = read_reply(x, buf_bytes(&reply), w);
 	buf_free(&body);
 	buf_free(&reply);
@@ -205,6 +230,7 @@ static int run(const struct args *a)
 {
 	struct decrypting x = {.session = args_value(a, "--session"),
 			       .url = args_value(a, "--url"),
+			       .id = args_value(a, "--id"),
 			       .scope = args_value(a, "--scope"),
 			       .json = args_has(a, "--json"),
 			       .message = BUF_INIT(0),
@@ -215,8 +241,13 @@ static int run(const struct args *a)
 	if ((x.session == NULL) == (x.url == NULL))
 		return args_fault(a,
 				  "either --session SESSION must be given (by the user) or --url URL (by the agent)");
-	if (x.url == NULL && x.scope != NULL)
-		return args_fault(a, "--scope belongs to --url: the session file knows its own");
+	if (x.url != NULL && x.id == NULL)
+		return args_fault(a, "--id SESSION_ID must name the session of this conversation at the server");
+	if (x.url == NULL && (x.id != NULL || x.scope != NULL))
+		return args_fault(a, "--id and --scope belong to --url: the session file knows its own");
+	struct why w = {0};
+	if (x.url != NULL && remote_init_local(&x.server, x.url, &w) != ERR_OK)
+		return cmd_fail(&w);
 	return decrypt(&x);
 }
 
@@ -224,7 +255,7 @@ const struct command session_decrypt = {
 	.name = "session decrypt",
 	.summary = "a message from the enclave",
 	.synopsis = "--session SESSION [--json] [MESSAGE.json|-]\n"
-		    "--url URL [--scope S] [--json] [MESSAGE.json|-]",
+		    "--url URL --id SESSION_ID [--scope S] [--json] [MESSAGE.json|-]",
 	.help = help,
 	.exits = "0 done, 1 refused, 2 usage, 3 a file or the server fails.",
 	.examples = "attestd session decrypt --session chat.session answer.json\n",

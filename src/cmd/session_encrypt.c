@@ -6,13 +6,13 @@
 
 #include "base/encode.h"
 #include "input.h"
-#include "remote.h"
 
-enum { JSON_ESCAPE_MAX = 6, JSON_ROOM = 1024 };
+enum { REPLY_VALUES_MAX = 16 };
 
 static const struct help_row rows[] = {
 	{"--session", "SESSION", "the file that attestd session open made"},
-	{"--url", "URL", "the server beside the agent: http://HOST:PORT, unix:PATH or vsock:CID:PORT"},
+	{"--url", "URL",
+	 "the server beside the agent: http://127.0.0.1:PORT or another loopback address, or unix:PATH"},
 	{"--id", "SESSION_ID", "the session, as the server named it"},
 	{"--scope", "S", "the conversation that the agent is in, if the session was made for one"},
 	{"--json", NULL, "the message as JSON, which it is in any case"},
@@ -21,8 +21,9 @@ static const struct help_row rows[] = {
 
 static const struct help_part help[] = {
 	{.text = "The user's way: encrypts FILE (or the standard input), byte for byte, and prints the message as "
-		 "JSON: what POST /decrypt takes. The agent's way, with --url: asks the server to encrypt it for the "
-		 "user of a session, and prints what POST /encrypt answers. Messages are UTF-8 text of any length, the "
+		 "JSON: what POST /decrypt takes. The agent's way, with --url: hands the plaintext to the server "
+		 "on the same machine, which encrypts it for the user of a session, and prints what POST /encrypt "
+		 "answers. Messages are UTF-8 text of any length, the "
 		 "empty one too."},
 	{.rows = rows},
 	{0},
@@ -30,6 +31,7 @@ static const struct help_part help[] = {
 
 struct encrypting {
 	const char *session, *url, *id, *scope, *path;
+	struct remote server;
 	struct crypto *crypto;
 	struct user_session *s;
 	struct buf plaintext, message;
@@ -72,8 +74,24 @@ static enum err put_request(const struct encrypting *x, struct buf *body, struct
 	return buf_check(body, w);
 }
 
-/* A server that answers something else must not have it handed to a user. */
-static enum err check_reply(const struct encrypting *x, struct why *w)
+/* Is it base64 of `size` bytes? */
+static enum err check_size(const struct json_value *v, const char *name, size_t size, struct why *w)
+{
+	const struct bytes text = json_string(v);
+	struct buf raw = BUF_INIT(BASE64_DECODED_MAX(text.n) + 1);
+	size_t n = 0;
+	if (text.n != BASE64_SIZE(size))
+		return why_tell(w, ERR_INVALID, name, "Has another size.");
+	uint8_t *to = buf_reserve(&raw, raw.max);
+	enum err e = to == NULL ? buf_check(&raw, w) : ERR_OK;
+	if (e == ERR_OK && (!base64_decode(text, to, &n) || n != size))
+		e = why_tell(w, ERR_INVALID, name, "Is no base64 of that size.");
+	buf_free(&raw);
+	return e;
+}
+
+/* Written anew, so that nothing reaches a user but what belongs there. */
+static enum err put_reply(struct encrypting *x, struct bytes reply, struct why *w)
 {
 	const struct json_value *ciphertext, *iv, *id, *number;
 	const struct json_field fields[] = {{"ciphertext", JSON_BIT(JSON_STRING), true, &ciphertext},
@@ -82,35 +100,60 @@ static enum err check_reply(const struct encrypting *x, struct why *w)
 					    {"message_number", JSON_BIT(JSON_INT), true, &number}};
 	struct why inner = {0};
 	struct json *json = NULL;
-	enum err e = json_parse(&json, buf_bytes(&x->message), &inner);
+	enum err e = json_parse_bounded(&json, reply, REPLY_VALUES_MAX, &inner);
 	if (e == ERR_OK)
 		e = json_fields(json_root(json), fields, sizeof fields / sizeof fields[0], &inner);
 	if (e == ERR_OK && !bytes_is(json_string(id), x->id))
 		e = why_tell(&inner, ERR_INVALID, "session_id", "Is another session's.");
+	if (e == ERR_OK && (json_int(number) < 1 || json_int(number) > SESSION_MESSAGES_MAX))
+		e = why_tell(&inner, ERR_INVALID, "message_number", "Is no number of a message.");
+	if (e == ERR_OK)
+		e = check_size(ciphertext, "ciphertext", x->plaintext.n + AEAD_TAG_SIZE, &inner);
+	if (e == ERR_OK)
+		e = check_size(iv, "iv", AEAD_IV_SIZE, &inner);
+	if (e != ERR_OK) {
+		e = e == ERR_MEMORY
+			    ? why_set(w, e, "no memory for the reply")
+			    : why_set(w, ERR_ENVIRONMENT,
+				      "what the server at %s answers is no reply of POST /encrypt to this message",
+				      x->url);
+		goto out;
+	}
+	x->message = BUF_INIT(reply.n + JSON_ROOM);
+	(void)buf_reserve(&x->message, x->message.max);
+	buf_put_str(&x->message, "{");
+	json_put_key(&x->message, "ciphertext");
+	json_put_string(&x->message, json_string(ciphertext));
+	json_put_key(&x->message, "iv");
+	json_put_string(&x->message, json_string(iv));
+	json_put_key(&x->message, "session_id");
+	json_put_string(&x->message, json_string(id));
+	json_put_key(&x->message, "message_number");
+	json_put_int(&x->message, json_int(number));
+	buf_put_str(&x->message, "}");
+	e = buf_check(&x->message, w);
+out:
 	json_free(json);
-	return e == ERR_OK ? ERR_OK
-			   : why_set(w, ERR_ENVIRONMENT, "what the server at %s answers is no reply of POST /encrypt",
-				     x->url);
+	return e;
 }
 
 static enum err ask(struct encrypting *x, struct why *w)
 {
-	struct remote server;
-	struct buf body = BUF_INIT(0);
-	enum err e;
-	if ((e = remote_init(&server, x->url, w)) != ERR_OK ||
-	    (e = input_read("session encrypt", x->path, USER_PLAINTEXT_MAX, &x->plaintext, w)) != ERR_OK)
+	struct buf body = BUF_INIT(0), reply = BUF_INIT(0);
+	enum err e = input_read("session encrypt", x->path, USER_PLAINTEXT_MAX, &x->plaintext, w);
+	if (e != ERR_OK)
 		return e;
 	if (!utf8_valid(buf_bytes(&x->plaintext)))
 		return why_set(
 			w, ERR_INVALID,
 			"The message is not UTF-8 text, and JSON carries nothing else: encode it first (base64, for "
 			"example).");
-	e = put_request(x, &body, w);
-	if (e == ERR_OK)
-		e = remote_ask(&server, "POST", "/encrypt", buf_bytes(&body), USER_MESSAGE_MAX, &x->message, w);
+	if ((e = put_request(x, &body, w)) == ERR_OK &&
+	    (e = session_ask(&x->server, "POST", "/encrypt", buf_bytes(&body), USER_MESSAGE_MAX, &reply, w)) == ERR_OK)
+		e = put_reply(x, buf_bytes(&reply), w);
 	buf_free(&body);
-	return e == ERR_OK ? check_reply(x, w) : e;
+	buf_free(&reply);
+	return e;
 }
 
 /* ---- the command ---- */
@@ -121,7 +164,7 @@ static int encrypt(struct encrypting *x)
 	enum err e = session_begin(&x->crypto, &w);
 	if (e == ERR_OK)
 		e = x->url != NULL ? ask(x, &w) : seal(x, &w);
-	if (e == ERR_OK && (x->message.n == 0 || x->message.p[x->message.n - 1] != '\n')) {
+	if (e == ERR_OK) {
 		buf_put_str(&x->message, "\n");
 		e = buf_check(&x->message, &w);
 	}
@@ -152,6 +195,9 @@ static int run(const struct args *a)
 		return args_fault(a, "--id SESSION_ID must name the session at the server");
 	if (x.url == NULL && (x.id != NULL || x.scope != NULL))
 		return args_fault(a, "--id and --scope belong to --url: the session file knows its own");
+	struct why w = {0};
+	if (x.url != NULL && remote_init_local(&x.server, x.url, &w) != ERR_OK)
+		return cmd_fail(&w);
 	return encrypt(&x);
 }
 

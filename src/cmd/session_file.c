@@ -1,9 +1,6 @@
 /* session_file.c - a session between one command and the next. */
 #include "session_parts.h"
 
-#include "private_file.h"
-#include "remote.h"
-
 enum err session_file_read(const char *path, struct user_session **out, struct why *w)
 {
 	struct buf text = BUF_INIT(0);
@@ -14,13 +11,13 @@ enum err session_file_read(const char *path, struct user_session **out, struct w
 	return e;
 }
 
-enum err session_file_create(const char *path, const struct user_session *s, struct why *w)
+enum err session_file_draft(const char *path, const struct user_session *s, struct private_draft *d, struct why *w)
 {
 	struct buf text = BUF_INIT(USER_FILE_MAX);
 	user_session_put(s, &text);
 	enum err e = buf_check(&text, w);
 	if (e == ERR_OK)
-		e = private_file_create(SESSION_FILE, path, PRIVATE_MODE, buf_bytes(&text), w);
+		e = private_draft_write(SESSION_FILE, path, PRIVATE_MODE, buf_bytes(&text), d, w);
 	buf_free(&text);
 	return e;
 }
@@ -33,7 +30,9 @@ bool session_is_expired(const struct user_session *s, struct why *w)
 	if (now_ms < end_ms)
 		return false;
 	clock_text(end_ms, end);
-	(void)why_set(w, ERR_SESSION,
-		      "The session expired at %s, as the server said when it was opened. " REMOTE_RENEW ".", end);
+	(void)why_set(
+		w, ERR_SESSION,
+		"The session expired at %s, as the server said when it was opened. Renew it: attestd session open.",
+		end);
 	return true;
 }

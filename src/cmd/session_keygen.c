@@ -4,11 +4,9 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/encode.h"
 #include "passphrase.h"
-#include "private_file.h"
 
 #define PRIVATE_KEY "the private key"
 #define PUBLIC_KEY  "the public key"
@@ -18,7 +16,7 @@ static const struct help_row rows[] = {
 	{"--bits", "N", "2048 to 8192, a multiple of 8; 3072 unless told otherwise"},
 	{"--passphrase", NULL, "ask for a passphrase on the terminal, and encrypt the private key with it"},
 	{"--passphrase-file", "FILE", "the same, with the one line in FILE (- is the standard input)"},
-	{"--force", NULL, "replace files that are there already"},
+	{"--force", NULL, "replace files that are there already; both are, or none"},
 	{"--json", NULL, "say what was made as JSON"},
 	{0},
 };
@@ -52,24 +50,29 @@ static bool name_public(struct making *m)
 }
 
 /* Asked before the work, for which one has to wait. */
-static enum err check_absent(const struct making *m, struct why *w)
+static enum err check_free(const struct making *m, struct why *w)
 {
-	if (m->force)
-		return ERR_OK;
-	const enum err e = private_file_absent(PRIVATE_KEY, m->out, w);
-	return e == ERR_OK ? private_file_absent(PUBLIC_KEY, m->public_path, w) : e;
+	enum err (*const check)(const char *what, const char *path, struct why *w) = m->force ? private_file_replaceable
+											      : private_file_absent;
+	const enum err e = check(PRIVATE_KEY, m->out, w);
+	return e == ERR_OK ? check(PUBLIC_KEY, m->public_path, w) : e;
 }
 
+/* Both or none: half of a new pair beside half of an old one would be of no use. */
 static enum err save(const struct making *m, struct bytes private_pem, struct bytes public_pem, struct why *w)
 {
-	enum err (*const put)(const char *what, const char *path, mode_t mode, struct bytes text,
-			      struct why *w) = m->force ? private_file_replace : private_file_create;
-	enum err e = put(PRIVATE_KEY, m->out, PRIVATE_MODE, private_pem, w);
-	if (e != ERR_OK)
-		return e;
-	e = put(PUBLIC_KEY, m->public_path, PUBLIC_MODE, public_pem, w);
-	if (e != ERR_OK && !m->force)
-		(void)unlink(m->out);
+	struct private_draft private = PRIVATE_DRAFT_NONE, public = PRIVATE_DRAFT_NONE;
+	sigset_t before;
+	enum err e;
+	private_signals_hold(&before);
+	if ((e = private_draft_write(PRIVATE_KEY, m->out, PRIVATE_MODE, private_pem, &private, w)) == ERR_OK &&
+	    (e = private_draft_write(PUBLIC_KEY, m->public_path, PUBLIC_MODE, public_pem, &public, w)) == ERR_OK &&
+	    (e = private_draft_place(PRIVATE_KEY, &private, m->force, w)) == ERR_OK &&
+	    (e = private_draft_place(PUBLIC_KEY, &public, m->force, w)) != ERR_OK)
+		private_draft_undo(&private);
+	private_draft_end(&private);
+	private_draft_end(&public);
+	private_signals_release(&before);
 	return e;
 }
 
@@ -121,9 +124,9 @@ static int make(const struct making *m)
 	struct why w = {0};
 	int status = CMD_OK;
 
-	if (session_begin(&c, &w) != ERR_OK || check_absent(m, &w) != ERR_OK ||
-	    get_passphrase(m, &passphrase, &w) != ERR_OK || rsa_key_new(c, m->n_bits, &key, &w) != ERR_OK ||
-	    rsa_key_put_private(c, key, buf_bytes(&passphrase), &private_pem, &w) != ERR_OK ||
+	if (session_begin(&c, &w) != ERR_OK || check_free(m, &w) != ERR_OK ||
+	    get_passphrase(m, &passphrase, &w) != ERR_OK || rsa_key_new(m->n_bits, &key, &w) != ERR_OK ||
+	    rsa_key_put_private(key, buf_bytes(&passphrase), &private_pem, &w) != ERR_OK ||
 	    rsa_key_put_public(key, &public_pem, &w) != ERR_OK ||
 	    crypto_sha256(c, rsa_key_spki(key), hash, &w) != ERR_OK ||
 	    save(m, buf_bytes(&private_pem), buf_bytes(&public_pem), &w) != ERR_OK) {

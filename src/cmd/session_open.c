@@ -1,6 +1,7 @@
 /* session_open.c - `attestd session open`: from a reply that was verified in every point to a session file. */
 #include "session_parts.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,27 +10,30 @@
 #include "enclave_pin.h"
 #include "input.h"
 #include "policy_flags.h"
-#include "private_file.h"
 #include "remote.h"
 
-enum { OUTPUT_MAX = 1024 * 1024 };
+enum { OUTPUT_MAX = 1024 * 1024, REPLY_VALUES_MAX = 4096 };
 
 static const struct help_row rows[] = {
 	{"--key", "KEY.pem", "the private key whose public half was sent (attestd session keygen)"},
 	{"--passphrase-file", "FILE", "its passphrase (- is the standard input); else it is asked for on the terminal"},
 	{"--out", "SESSION", "the file to make; one that is there already is left alone"},
 	{"--url", "URL", "the server to ask: http://HOST:PORT, unix:PATH or vsock:CID:PORT"},
-	{"--scope", "S", "the conversation that the session is for, as it was asked for; it goes with every message"},
-	{"--json", NULL, "session and verdict as one JSON object"},
+	{"--scope", "S",
+	 "the conversation that the session is for, as it was asked for: the enclave must have signed just this one"},
+	{"--json", NULL,
+	 "one JSON object: opened, code (opened, or what was refused: user_key_mismatch, scope_mismatch, "
+	 "session_key_mismatch, server_refused, reply_malformed or the verdict's), message, session, and verdict, which is "
+	 "null where a document that verified was refused all the same"},
 	{0},
 };
 
 static const struct help_part help[] = {
 	{.text = "Verifies a reply to POST /key-exchange (or asks the server at URL for one, with a fresh nonce) and "
 		 "opens the session that it offers: a genuine document, of the enclave that the policy pins, not older "
-		 "than --max-age, made for your own key, for the very session key that came. Only then is SESSION "
-		 "written, which only you may read. With --url a key pair is made for this one session and forgotten, "
-		 "unless --key gives one."},
+		 "than --max-age, made for your own key, for the conversation of --scope (or for none, without it), "
+		 "for the very session key that came. Only then is SESSION written, which only you may read. With --url "
+		 "a key pair is made for this one session and forgotten, unless --key gives one."},
 	{.rows = rows},
 	{.rows = enclave_pin_rows},
 	{.rows = policy_rows},
@@ -38,7 +42,7 @@ static const struct help_part help[] = {
 
 struct opening {
 	const char *key, *passphrase_file, *out, *url, *scope, *reply_path;
-	bool json;
+	bool json, got; /* got: a reply came */
 	struct verify_policy policy;
 	struct clock clock;
 	struct crypto *crypto;
@@ -47,6 +51,8 @@ struct opening {
 	struct json *reply;
 	struct verify_verdict *verdict;
 	struct user_session *session;
+	struct private_draft draft;
+	sigset_t before;
 };
 
 static struct bytes scope_of(const struct opening *o)
@@ -59,7 +65,7 @@ static struct bytes scope_of(const struct opening *o)
 static enum err parse(struct opening *o, struct bytes text, struct why *w)
 {
 	struct why inner = {0};
-	const enum err e = json_parse(&o->reply, text, &inner);
+	const enum err e = json_parse_bounded(&o->reply, text, REPLY_VALUES_MAX, &inner);
 	if (e == ERR_OK)
 		return ERR_OK;
 	if (e == ERR_INVALID) {
@@ -81,6 +87,7 @@ static enum err get_reply(struct opening *o, struct why *w)
 		e = session_exchange(o->crypto, o->url, o->own, scope_of(o), &o->policy, &text, w);
 	else
 		e = input_read("session open", o->reply_path, REMOTE_REPLY_MAX, &text, w);
+	o->got = e == ERR_OK;
 	if (e == ERR_OK)
 		e = parse(o, buf_bytes(&text), w);
 	buf_free(&text);
@@ -90,26 +97,54 @@ static enum err get_reply(struct opening *o, struct why *w)
 static enum err get_key(struct opening *o, struct why *w)
 {
 	if (o->key != NULL)
-		return session_key_load(o->crypto, o->key, o->passphrase_file, &o->own, w);
-	return rsa_key_new(o->crypto, RSA_BITS_DEFAULT, &o->own, w);
+		return session_key_load(o->key, o->passphrase_file, &o->own, w);
+	return rsa_key_new(RSA_BITS_DEFAULT, &o->own, w);
 }
 
 /* ---- what is said of it ---- */
 
-static void put_json(const struct opening *o, const char *message, struct buf *out)
+/* Of a document that verified and a session that was refused all the same. */
+static const char *code_of(const char *field)
 {
+	static const char *const codes[][2] = {
+		{"user_key_hash", "user_key_mismatch"},
+		{"scope_hash", "scope_mismatch"},
+		{"encrypted_session_key", "session_key_mismatch"},
+	};
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+		if (strcmp(field, codes[i][0]) == 0)
+			return codes[i][1];
+	return verify_code_name(VERIFY_REPLY_MALFORMED);
+}
+
+static const char *code(const struct opening *o, const struct why *w)
+{
+	if (o->session != NULL)
+		return "opened";
+	if (o->verdict != NULL)
+		return verify_verdict_good(o->verdict) ? code_of(w->field)
+						       : verify_code_name(verify_verdict_code(o->verdict));
+	return o->got ? verify_code_name(VERIFY_REPLY_MALFORMED) : "server_refused";
+}
+
+static void put_json(const struct opening *o, const struct why *w, struct buf *out)
+{
+	/* One that is good and stands beside a refusal would be taken for the answer. */
+	const bool shown = o->verdict != NULL && (o->session != NULL || !verify_verdict_good(o->verdict));
 	buf_put_str(out, "{");
 	json_put_key(out, "opened");
 	json_put_bool(out, o->session != NULL);
+	json_put_key(out, "code");
+	json_put_cstr(out, code(o, w));
 	json_put_key(out, "message");
-	json_put_cstr(out, message);
+	json_put_cstr(out, o->session != NULL ? "The session is open." : w->text);
 	json_put_key(out, "session");
 	if (o->session != NULL)
 		user_session_show(o->session, clock_wall(&o->clock) / 1000, out);
 	else
 		json_put_cstr(out, NULL);
 	json_put_key(out, "verdict");
-	if (o->verdict != NULL)
+	if (shown)
 		verify_verdict_json(o->verdict, out);
 	else
 		json_put_cstr(out, NULL);
@@ -132,14 +167,16 @@ static void put_text(const struct opening *o, struct buf *out)
 }
 
 /* A verdict that is good explains nothing where the session was refused all the same. */
-static enum err say(const struct opening *o, const char *message, struct why *w)
+static enum err say(const struct opening *o, const struct why *said, struct why *w)
 {
 	struct buf out = BUF_INIT(OUTPUT_MAX), explained = BUF_INIT(OUTPUT_MAX);
 	if (o->json)
-		put_json(o, message, &out);
+		put_json(o, said, &out);
 	else if (o->session != NULL)
 		put_text(o, &out);
-	if (!o->json && o->verdict != NULL && (o->session != NULL || !verify_verdict_good(o->verdict)))
+	if (!o->json && o->session != NULL)
+		verify_verdict_findings(o->verdict, output_wants_colour(STDERR_FILENO), &explained);
+	else if (!o->json && o->verdict != NULL && !verify_verdict_good(o->verdict))
 		verify_verdict_text(o->verdict, output_wants_colour(STDERR_FILENO), &explained);
 	enum err e = buf_check(&out, w);
 	if (e == ERR_OK)
@@ -175,9 +212,21 @@ static enum err open_it(struct opening *o, struct why *w)
 	/* It opens this and every other session that was made for it. */
 	rsa_key_free(o->own);
 	o->own = NULL;
-	return e == ERR_OK ? session_file_create(o->out, o->session, w) : e;
+	if (e != ERR_OK)
+		return e;
+	private_signals_hold(&o->before);
+	return session_file_draft(o->out, o->session, &o->draft, w);
 }
 
+/* Whoever is told by a signal that it did not end well must find no session. */
+static enum err place(struct opening *o, struct why *w)
+{
+	if (private_signals_wait())
+		return why_set(w, ERR_ENVIRONMENT, "interrupted");
+	return private_draft_place(SESSION_FILE, &o->draft, false, w);
+}
+
+/* The session gets its name last, when nothing can fail any more. */
 static int open_and_say(struct opening *o)
 {
 	struct why w = {0}, unsaid = {0};
@@ -187,15 +236,21 @@ static int open_and_say(struct opening *o)
 		user_session_free(o->session);
 		o->session = NULL;
 	}
-	if ((e == ERR_OK || e == ERR_INVALID) &&
-	    say(o, e == ERR_OK ? "The session is open." : w.text, &unsaid) != ERR_OK)
+	if ((e == ERR_OK || e == ERR_INVALID) && say(o, &w, &unsaid) != ERR_OK)
 		status = cmd_fail(&unsaid);
-	if (e != ERR_OK) {
+	if (e != ERR_OK)
 		status = cmd_fail(&w);
-		fprintf(stderr, "attestd session open: no session was opened\n");
-	}
 	const int printed = cmd_printed();
-	return status != CMD_OK ? status : printed;
+	if (status == CMD_OK)
+		status = printed;
+	if (status == CMD_OK && place(o, &w) != ERR_OK)
+		status = cmd_fail(&w);
+	if (status != CMD_OK)
+		fprintf(stderr, "attestd session open: no session was opened\n");
+	private_draft_end(&o->draft);
+	if (status != CMD_OK)
+		private_signals_release(&o->before);
+	return status;
 }
 
 static void close_parts(struct opening *o)
@@ -251,7 +306,9 @@ static int run(const struct args *a)
 				  "the policy wants a document of purpose %s, and a session is opened with one of "
 				  "purpose key-exchange",
 				  o.policy.purpose);
-	status = enclave_pin_check(a, &o.policy);
+	status = policy_flags_fresh(a, &o.policy, o.url != NULL);
+	if (status == CMD_OK)
+		status = enclave_pin_check(a, &o.policy);
 	if (status != CMD_OK)
 		return status;
 	if (o.url == NULL && !o.policy.nonce.present)
@@ -260,6 +317,9 @@ static int run(const struct args *a)
 			"again. Send a fresh nonce with the next one (openssl rand -hex 32) and give it here.\n",
 			a->command->name);
 	o.clock = clock_system();
+	o.draft = PRIVATE_DRAFT_NONE;
+	(void)sigprocmask(SIG_BLOCK, NULL, &o.before);
+	signal(SIGPIPE, SIG_IGN); /* nobody reads what is printed: then no half of a session stays */
 	status = open_and_say(&o);
 	close_parts(&o);
 	return status;

@@ -3,9 +3,13 @@
 #define ATTESTD_CMD_SESSION_PARTS_H
 
 #include "args.h"
+#include "private_file.h"
+#include "remote.h"
 #include "user.h"
 
 #define SESSION_FILE "the session file"
+
+enum { JSON_ROOM = 1024 }; /* for what stands around a text in JSON */
 
 /* The commands that it is made of, a file each. */
 extern const struct command session_keygen, session_open, session_encrypt, session_decrypt, session_show, session_close;
@@ -16,8 +20,7 @@ enum err session_begin(struct crypto **out, struct why *w) MUST_USE;
 /* session_key.c */
 /* A private key from a file of its owner's alone. A passphrase, if one is needed, from passphrase_file, else (NULL)
  * asked for on the terminal. */
-enum err session_key_load(struct crypto *c, const char *path, const char *passphrase_file, struct rsa_key **out,
-			  struct why *w) MUST_USE;
+enum err session_key_load(const char *path, const char *passphrase_file, struct rsa_key **out, struct why *w) MUST_USE;
 
 /* session_exchange.c */
 /* Asks the server at `url` for a session for `key`. The nonce that the policy requires goes with it; where it requires
@@ -25,10 +28,16 @@ enum err session_key_load(struct crypto *c, const char *path, const char *passph
 enum err session_exchange(struct crypto *c, const char *url, const struct rsa_key *key, struct bytes scope,
 			  struct verify_policy *policy, struct buf *reply, struct why *w) MUST_USE;
 
+/* session_ask.c */
+/* remote_ask, for what only a local listener serves; a refusal says what to do about it. */
+enum err session_ask(const struct remote *server, const char *method, const char *path, struct bytes json, size_t max,
+		     struct buf *out, struct why *w) MUST_USE;
+
 /* session_file.c */
 enum err session_file_read(const char *path, struct user_session **out, struct why *w) MUST_USE;
-/* A file that is not there yet. */
-enum err session_file_create(const char *path, const struct user_session *s, struct why *w) MUST_USE;
+/* On the disk, but without its name yet; to be ended by the caller in any case. */
+enum err session_file_draft(const char *path, const struct user_session *s, struct private_draft *d,
+			    struct why *w) MUST_USE;
 /* By the user's own clock and what the server said at opening; a sentence says how to go on. */
 bool session_is_expired(const struct user_session *s, struct why *w);
 

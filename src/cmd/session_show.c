@@ -32,7 +32,7 @@ static void put_text(const struct user_session *s, bool expired, struct buf *out
 	buf_put_bytes(out, user_session_id(s));
 	buf_put_str(out, "\nscope          ");
 	if (user_session_scope(s).n > 0)
-		json_put_string(out, user_session_scope(s)); /* what would act on a terminal is escaped */
+		buf_put_plain(out, user_session_scope(s));
 	else
 		buf_put_str(out, "none");
 	buf_put_str(out, "\nuser_key_hash  ");

@@ -6,7 +6,7 @@
 
 /* What the 512 bytes of attested claims leave for the two names when every other claim is at its longest. src/attest
  * measures the claims themselves; this only says it earlier and of the keys. */
-enum { NAMES_JSON_MAX = 83 };
+enum { NAMES_JSON_MAX = 88 };
 
 enum { UNIX_PATH_MAX = 107 }; /* what a socket's address has room for */
 

@@ -17,10 +17,19 @@ struct crypto {
 enum err crypto_fault(struct why *w, const char *what) MUST_USE;
 
 /* Pieces of PEM texts. */
+#define PEM_BEGIN  "-----BEGIN "
+#define PEM_END	   "-----END "
+#define PEM_DASHES "-----"
 struct bytes pem_skip(struct bytes s, size_t n); /* without the first n */
 struct bytes pem_trim(struct bytes s);		 /* without white space at either end */
 bool pem_starts_with(struct bytes s, const char *with);
 size_t pem_find(struct bytes s, const char *what); /* s.n if there is none */
+/* The label of a trimmed text that begins with PEM_BEGIN, and the lines between its BEGIN line and the END line, which
+ * is the last. `code` is the error if it is not one block. */
+enum err pem_label(struct bytes text, enum err code, struct bytes *label, struct why *w) MUST_USE;
+enum err pem_lines(struct bytes text, struct bytes label, enum err code, struct bytes *lines, struct why *w) MUST_USE;
+/* Appends a text with lines of 64 characters, LF. */
+void pem_put(const char *label, struct bytes der, struct buf *pem);
 /* Appends what the lines between BEGIN and END hold; `code` is the error if they hold something else. */
 enum err pem_unbase64(struct bytes body, enum err code, struct buf *der, struct why *w) MUST_USE;
 

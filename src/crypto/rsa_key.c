@@ -203,13 +203,11 @@ out:
 	return e;
 }
 
-enum err rsa_key_read(struct crypto *c, struct bytes pem, struct bytes passphrase, struct rsa_key **out,
-		      bool *encrypted, struct why *w)
+enum err rsa_key_read(struct bytes pem, struct bytes passphrase, struct rsa_key **out, bool *encrypted, struct why *w)
 {
 	struct buf pkcs1 = BUF_INIT(RSA_PRIVATE_PEM_MAX);
 	enum err e = rsa_key_unpack(pem, passphrase, &pkcs1, encrypted, w);
 
-	(void)c;
 	if (e == ERR_OK)
 		e = from_pkcs1(buf_bytes(&pkcs1), out, w);
 	buf_free(&pkcs1);
@@ -246,13 +244,12 @@ static enum err put_numbers(EVP_PKEY *key, struct buf *pkcs1, struct why *w)
 	return e;
 }
 
-enum err rsa_key_new(struct crypto *c, unsigned bits, struct rsa_key **out, struct why *w)
+enum err rsa_key_new(unsigned bits, struct rsa_key **out, struct why *w)
 {
 	struct buf pkcs1 = BUF_INIT(RSA_PRIVATE_PEM_MAX);
 	EVP_PKEY *key = NULL;
 	enum err e;
 
-	(void)c;
 	if (bits < RSA_BITS_MIN || bits > RSA_BITS_MAX || bits % 8 != 0)
 		return why_tell(w, ERR_INVALID, NULL,
 				"An RSA key of %u bits cannot be made; %d to %d and a multiple of 8 is needed", bits,
@@ -268,10 +265,8 @@ enum err rsa_key_new(struct crypto *c, unsigned bits, struct rsa_key **out, stru
 	return e;
 }
 
-enum err rsa_key_put_private(struct crypto *c, const struct rsa_key *k, struct bytes passphrase, struct buf *pem,
-			     struct why *w)
+enum err rsa_key_put_private(const struct rsa_key *k, struct bytes passphrase, struct buf *pem, struct why *w)
 {
-	(void)c;
 	return rsa_key_pack(buf_bytes(&k->pkcs1), passphrase, pem, w);
 }
 
@@ -280,7 +275,7 @@ enum err rsa_key_put_public(const struct rsa_key *k, struct buf *pem, struct why
 	struct buf text = BUF_INIT(RSA_PEM_MAX);
 	enum err e;
 
-	rsa_pem_put("PUBLIC KEY", buf_bytes(&k->spki), &text);
+	pem_put("PUBLIC KEY", buf_bytes(&k->spki), &text);
 	e = buf_check(&text, w);
 	if (e == ERR_OK) {
 		buf_put_bytes(pem, buf_bytes(&text));
@@ -300,8 +295,7 @@ unsigned rsa_key_bits(const struct rsa_key *k)
 	return k->bits;
 }
 
-enum err rsa_key_unwrap(struct crypto *c, const struct rsa_key *k, struct bytes wrapped, struct secret *out,
-			struct why *w)
+enum err rsa_key_unwrap(const struct rsa_key *k, struct bytes wrapped, struct secret *out, struct why *w)
 {
 	char oaep[] = OSSL_PKEY_RSA_PAD_MODE_OAEP, hash[] = "SHA2-256";
 	const OSSL_PARAM params[] = {
@@ -315,7 +309,6 @@ enum err rsa_key_unwrap(struct crypto *c, const struct rsa_key *k, struct bytes 
 	size_t n = sizeof made;
 	enum err e;
 
-	(void)c;
 	if (ctx == NULL || EVP_PKEY_decrypt_init_ex(ctx, params) != 1)
 		e = crypto_fault(w, "unwrapping with RSA-OAEP");
 	else if (wrapped.n != (k->bits + 7) / 8 || EVP_PKEY_decrypt(ctx, made, &n, wrapped.p, wrapped.n) != 1 ||

@@ -16,7 +16,6 @@ enum err rsa_key_unpack(struct bytes pem, struct bytes passphrase, struct buf *p
 			struct why *w) MUST_USE;
 /* Appends a PEM text. passphrase as in rsa_key_put_private. */
 enum err rsa_key_pack(struct bytes pkcs1, struct bytes passphrase, struct buf *pem, struct why *w) MUST_USE;
-void rsa_pem_put(const char *label, struct bytes der, struct buf *pem);
 
 /* Appends one DER element; the tag is universal, the content under 64 KiB. */
 void rsa_der_put(enum der_tag tag, struct bytes content, struct buf *out);

@@ -11,10 +11,6 @@
 
 #define BAD(w, ...) why_tell((w), ERR_BAD_KEY, NULL, __VA_ARGS__)
 
-#define BEGIN  "-----BEGIN "
-#define END    "-----END "
-#define DASHES "-----"
-
 #define OID_RSA	   "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01"
 #define OID_PBKDF2 "\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0c"
 #define OID_PBES2  "\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0d"
@@ -22,7 +18,7 @@
 
 #define WRONG_PASSPHRASE "The passphrase is wrong, or the file is damaged"
 
-enum { LINE_BYTES = 64 / 4 * 3, SALT_SIZE = 16 };
+enum { SALT_SIZE = 16 };
 
 static enum err not_pem(struct bytes s, struct why *w)
 {
@@ -31,7 +27,7 @@ static enum err not_pem(struct bytes s, struct why *w)
 			      "needed");
 	if (s.p[0] == 0x30)
 		return BAD(w, "This looks like binary DER; PEM is needed (openssl pkey -inform DER -in FILE -out KEY)");
-	if (pem_find(s, BEGIN) < s.n)
+	if (pem_find(s, PEM_BEGIN) < s.n)
 		return BAD(w, "There is text before the BEGIN line; exactly one PEM block is needed");
 	return BAD(w, "The private key is not PEM; a text that begins with -----BEGIN PRIVATE KEY----- is needed");
 }
@@ -56,37 +52,20 @@ static enum err wrong_label(struct bytes label, struct why *w)
 		      "needed");
 }
 
-/* Finds the label and the lines between BEGIN and END; the text is trimmed. */
-static enum err unarmour(struct bytes pem, struct bytes *label, struct bytes *body, struct why *w)
+static enum err unarmour(struct bytes text, struct bytes *label, struct bytes *body, struct why *w)
 {
-	struct bytes rest = pem_skip(pem, sizeof BEGIN - 1);
-	size_t at = pem_find(rest, DASHES);
+	enum err e = pem_label(text, ERR_BAD_KEY, label, w);
 
-	*label = bytes_of(rest.p, at);
-	if (at == rest.n || pem_find(*label, "\n") < at)
-		return BAD(w, "The BEGIN line is damaged");
+	if (e != ERR_OK)
+		return e;
 	if (!bytes_is(*label, "PRIVATE KEY") && !bytes_is(*label, "ENCRYPTED PRIVATE KEY") &&
 	    !bytes_is(*label, "RSA PRIVATE KEY"))
 		return wrong_label(*label, w);
-	rest = pem_skip(rest, at + sizeof DASHES - 1);
-	if (pem_find(rest, BEGIN) < rest.n)
-		return BAD(w, "There is more than one PEM block; a file with nothing but the private key is needed");
-	at = pem_find(rest, END);
-	if (at == rest.n)
-		return BAD(w, "The END line is missing; the key was probably cut short");
-	*body = bytes_of(rest.p, at);
-	if ((!pem_starts_with(*body, "\n") && !pem_starts_with(*body, "\r\n")) || body->p[at - 1] != '\n')
-		return BAD(w, "The BEGIN and END lines must be lines of their own");
-	rest = pem_skip(rest, at + sizeof END - 1);
-	if (rest.n < label->n || !bytes_equal(bytes_of(rest.p, label->n), *label) ||
-	    !pem_starts_with(pem_skip(rest, label->n), DASHES))
-		return BAD(w, "The END line does not match the BEGIN line");
-	if (rest.n > label->n + sizeof DASHES - 1)
-		return BAD(w, "There is text after the END line");
-	if (pem_find(*body, "Proc-Type:") < body->n)
+	e = pem_lines(text, *label, ERR_BAD_KEY, body, w);
+	if (e == ERR_OK && pem_find(*body, "Proc-Type:") < body->n)
 		return BAD(w, "This key is encrypted in the old way, which is weak and is not read; convert it with: "
 			      "openssl pkcs8 -topk8 -in KEY -out NEW");
-	return ERR_OK;
+	return e;
 }
 
 /* The reader of public keys knows what to say about other algorithms: it is given the identifier and no key. */
@@ -248,7 +227,7 @@ enum err rsa_key_unpack(struct bytes pem, struct bytes passphrase, struct buf *p
 	*encrypted = false;
 	if (pem.n > RSA_PRIVATE_PEM_MAX)
 		return BAD(w, "The private key has %zu bytes; at most %d are read", pem.n, RSA_PRIVATE_PEM_MAX);
-	if (!pem_starts_with(text, BEGIN))
+	if (!pem_starts_with(text, PEM_BEGIN))
 		return not_pem(text, w);
 	e = unarmour(text, &label, &body, w);
 	if (e != ERR_OK)
@@ -271,19 +250,6 @@ enum err rsa_key_unpack(struct bytes pem, struct bytes passphrase, struct buf *p
 out:
 	buf_free(&der);
 	return e;
-}
-
-void rsa_pem_put(const char *label, struct bytes der, struct buf *pem)
-{
-	buf_printf(pem, BEGIN "%s" DASHES "\n", label);
-	while (der.n > 0) {
-		size_t n = der.n < LINE_BYTES ? der.n : LINE_BYTES;
-
-		buf_put_base64(pem, bytes_of(der.p, n));
-		buf_put_u8(pem, '\n');
-		der = pem_skip(der, n);
-	}
-	buf_printf(pem, END "%s" DASHES "\n", label);
 }
 
 /* PrivateKeyInfo; OpenSSL wipes the copy inside when it frees it. */
@@ -340,7 +306,7 @@ enum err rsa_key_pack(struct bytes pkcs1, struct bytes passphrase, struct buf *p
 		goto out;
 	n = sealing ? i2d_X509_SIG(sealed, &to) : i2d_PKCS8_PRIV_KEY_INFO(info, &to);
 	der.n = (size_t)n;
-	rsa_pem_put(sealing ? "ENCRYPTED PRIVATE KEY" : "PRIVATE KEY", buf_bytes(&der), &text);
+	pem_put(sealing ? "ENCRYPTED PRIVATE KEY" : "PRIVATE KEY", buf_bytes(&der), &text);
 	e = buf_check(&text, w);
 	if (e == ERR_OK) {
 		buf_put_bytes(pem, buf_bytes(&text));

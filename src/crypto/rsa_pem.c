@@ -7,10 +7,6 @@
  */
 #define BAD(w, ...) why_tell((w), ERR_BAD_KEY, NULL, __VA_ARGS__)
 
-#define BEGIN  "-----BEGIN "
-#define END    "-----END "
-#define DASHES "-----"
-
 static bool ends_with(struct bytes s, const char *with)
 {
 	size_t n = strlen(with);
@@ -31,7 +27,7 @@ static enum err not_pem(struct bytes s, struct why *w)
 		return BAD(
 			w,
 			"This looks like binary DER; a PEM text that begins with -----BEGIN PUBLIC KEY----- is needed");
-	if (pem_find(s, BEGIN) < s.n)
+	if (pem_find(s, PEM_BEGIN) < s.n)
 		return BAD(w, "There is text before the BEGIN line; exactly one PEM block is needed");
 	return BAD(w, "The public key is not PEM; a text that begins with -----BEGIN PUBLIC KEY----- is needed");
 }
@@ -55,39 +51,19 @@ static enum err wrong_label(struct bytes label, struct why *w)
 	return BAD(w, "This is a PEM block of another kind; PUBLIC KEY or RSA PUBLIC KEY is needed");
 }
 
-/* Finds the lines between BEGIN and END; the text is trimmed. */
-static enum err unarmour(struct bytes pem, struct bytes *body, bool *spki, struct why *w)
+static enum err unarmour(struct bytes text, struct bytes *body, bool *spki, struct why *w)
 {
-	struct bytes label, rest = pem_skip(pem, sizeof BEGIN - 1);
-	size_t at = pem_find(rest, DASHES);
+	struct bytes label;
+	enum err e = pem_label(text, ERR_BAD_KEY, &label, w);
 
-	label = bytes_of(rest.p, at);
-	if (at == rest.n || pem_find(label, "\n") < label.n)
-		return BAD(w, "The BEGIN line is damaged");
+	if (e != ERR_OK)
+		return e;
 	if (!bytes_is(label, "PUBLIC KEY") && !bytes_is(label, "RSA PUBLIC KEY"))
 		return wrong_label(label, w);
-	rest = pem_skip(rest, at + sizeof DASHES - 1);
-	if (pem_find(rest, "\\n") < rest.n)
+	if (pem_find(text, "\\n") < text.n)
 		return BAD(w, "The key has a backslash and an n where line breaks should be");
-	if (!pem_starts_with(rest, "\n") && !pem_starts_with(rest, "\r\n"))
-		return BAD(w, "The BEGIN line must be a line of its own");
-	at = pem_find(rest, END);
-	if (at == rest.n)
-		return BAD(w, "The END line is missing; the key was probably cut short");
-	if (rest.p[at - 1] != '\n')
-		return BAD(w, "The END line must be a line of its own");
-	*body = bytes_of(rest.p, at);
-	rest = pem_skip(rest, at + sizeof END - 1);
-	if (rest.n < label.n || !bytes_equal(bytes_of(rest.p, label.n), label) ||
-	    !pem_starts_with(pem_skip(rest, label.n), DASHES))
-		return BAD(w, "The END line does not match the BEGIN line");
-	rest = pem_skip(rest, label.n + sizeof DASHES - 1);
-	if (pem_find(rest, BEGIN) < rest.n)
-		return BAD(w, "There is more than one PEM block; exactly one is needed");
-	if (rest.n > 0)
-		return BAD(w, "There is text after the END line");
 	*spki = bytes_is(label, "PUBLIC KEY");
-	return ERR_OK;
+	return pem_lines(text, label, ERR_BAD_KEY, body, w);
 }
 
 enum err crypto_pem_read(struct bytes pem, struct buf *der, struct crypto_numbers *out, struct why *w)
@@ -99,7 +75,7 @@ enum err crypto_pem_read(struct bytes pem, struct buf *der, struct crypto_number
 	if (pem.n > RSA_PEM_MAX)
 		return BAD(w, "The public key has %zu bytes; at most %d are read", pem.n, RSA_PEM_MAX);
 	text = pem_trim(pem);
-	if (!pem_starts_with(text, BEGIN))
+	if (!pem_starts_with(text, PEM_BEGIN))
 		return not_pem(text, w);
 	e = unarmour(text, &body, &spki, w);
 	if (e == ERR_OK)

@@ -43,8 +43,7 @@ enum err json_fields(const struct json_value *v, const struct json_field *f, siz
 		const struct json_field *k = known(name, f, n);
 		if (k == NULL) {
 			char show[JSON_SHOW_SIZE];
-			return why_tell(w, ERR_INVALID, json_show(name, show),
-					"Is not a member that this request takes.");
+			return why_tell(w, ERR_INVALID, json_show(name, show), "Is not a known member.");
 		}
 		if ((k->types & JSON_BIT(json_type(member))) == 0)
 			return wrong_type(k, w);

@@ -4,10 +4,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/utf8.h"
+#include "base/encode.h"
 #include "json.h"
 
-enum { SAID_MAX = 400, PROBLEM_MAX = 64 * 1024 };
+/* A byte takes up to ESCAPE_MAX when it is escaped. */
+enum { SAID_MAX = 400, PROBLEM_MAX = 64 * 1024, VALUES_MAX = 256, ESCAPE_MAX = 6 };
 
 static bool is_problem(const struct fetch_reply *r)
 {
@@ -16,27 +17,13 @@ static bool is_problem(const struct fetch_reply *r)
 	return n == sizeof type - 1 && strncasecmp(r->content_type, type, n) == 0 && r->body.n <= PROBLEM_MAX;
 }
 
-/* Text that a terminal shows as it is: no controls, and nothing that turns the direction of what stands beside it. */
-static bool is_plain(struct bytes x)
-{
-	uint32_t cp;
-	for (size_t i = 0, n; i < x.n; i += n) {
-		n = utf8_next(x.p + i, x.n - i, &cp);
-		if (n == 0 || cp < 0x20 || (cp >= 0x7f && cp <= 0x9f) || cp == 0x200e || cp == 0x200f ||
-		    (cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069))
-			return false;
-	}
-	return true;
-}
-
-/* The member, or nothing if it cannot be shown. */
+/* The member, or nothing if it is too long to be a sentence. */
 static struct bytes said(const struct json_value *object, const char *name)
 {
 	const struct json_value *v = json_type(object) == JSON_OBJECT ? json_get(object, name) : NULL;
 	if (v == NULL || json_type(v) != JSON_STRING)
 		return bytes_of(NULL, 0);
-	const struct bytes x = json_string(v);
-	return x.n <= SAID_MAX && is_plain(x) ? x : bytes_of(NULL, 0);
+	return json_string(v).n <= SAID_MAX ? json_string(v) : bytes_of(NULL, 0);
 }
 
 static void put(struct buf *out, const char *before, struct bytes x, const char *after)
@@ -44,7 +31,7 @@ static void put(struct buf *out, const char *before, struct bytes x, const char 
 	if (x.n == 0)
 		return;
 	buf_put_str(out, before);
-	buf_put_bytes(out, x);
+	buf_put_plain(out, x);
 	buf_put_str(out, after);
 }
 
@@ -75,11 +62,11 @@ static void put_problem(struct buf *out, const struct json_value *root)
 
 enum err fetch_problem(const struct fetch_reply *r, struct why *w)
 {
-	struct buf text = BUF_INIT(4 * SAID_MAX);
+	struct buf text = BUF_INIT(4 * ESCAPE_MAX * SAID_MAX);
 	struct json *j = NULL;
 	struct why unread = {0};
 	buf_printf(&text, "the server answered %u", r->status);
-	if (is_problem(r) && json_parse(&j, buf_bytes(&r->body), &unread) == ERR_OK &&
+	if (is_problem(r) && json_parse_bounded(&j, buf_bytes(&r->body), VALUES_MAX, &unread) == ERR_OK &&
 	    json_type(json_root(j)) == JSON_OBJECT)
 		put_problem(&text, json_root(j));
 	const char *s = buf_cstr(&text);

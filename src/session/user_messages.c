@@ -5,7 +5,7 @@
 
 #include "base/encode.h"
 
-enum { MINE = 0x80, NUMBER_SIZE = 4, JSON_ROOM = 1024, SAID_MAX = 200 };
+enum { MINE = 0x80, NUMBER_SIZE = 4, MEMBERS_ROOM = 1024, SAID_MAX = 200, VALUES_MAX = 256 };
 
 enum err user_seal(struct crypto *c, const struct random *random, const struct user_session *s, struct bytes plaintext,
 		   struct buf *message, struct why *w)
@@ -30,7 +30,7 @@ enum err user_seal(struct crypto *c, const struct random *random, const struct u
 		goto out;
 	sealed.n = sealed.max;
 	/* Taken at once, so that growing does not copy a long message again and again. */
-	(void)buf_reserve(message, BASE64_SIZE(sealed.n) + JSON_ROOM);
+	(void)buf_reserve(message, BASE64_SIZE(sealed.n) + MEMBERS_ROOM);
 	buf_put_str(message, "{");
 	json_put_key(message, "session_id");
 	json_put_string(message, user_session_id(s));
@@ -85,6 +85,10 @@ static enum err read_members(const struct json_value *object, struct received *m
 	};
 	uint8_t raw[BASE64_DECODED_MAX(BASE64_SIZE(AEAD_IV_SIZE))];
 	size_t n = 0;
+	if (json_type(object) == JSON_OBJECT && json_get(object, "encrypted_session_key") != NULL)
+		return why_tell(
+			w, ERR_BAD_MESSAGE, NULL,
+			"This is no message but a reply to POST /key-exchange: give it to attestd session open.");
 	enum err e = json_fields(object, fields, sizeof fields / sizeof fields[0], w);
 
 	if (e != ERR_OK)
@@ -107,7 +111,7 @@ static enum err read_message(struct bytes text, struct json **json, struct recei
 
 	if (text.n > USER_MESSAGE_MAX)
 		return why_tell(w, ERR_BAD_MESSAGE, NULL, "The message is longer than %d bytes.", USER_MESSAGE_MAX);
-	enum err e = json_parse(json, text, &inner);
+	enum err e = json_parse_bounded(json, text, VALUES_MAX, &inner);
 	if (e == ERR_OK)
 		e = read_members(json_root(*json), m, &inner);
 	if (e == ERR_INVALID) {
@@ -148,6 +152,11 @@ static enum err judge(const struct user_session *s, const struct received *m, st
 			w, ERR_BAD_MESSAGE, "iv",
 			"This is a message of your own that came back (its IV is a user's, not the server's): somebody "
 			"reflects it, or you gave the wrong file.");
+	if (number == 0)
+		return why_tell(
+			w, ERR_BAD_MESSAGE, "iv",
+			"This is no message of the server's, for its IV is not one of the server's: message numbers "
+			"begin with 1.");
 	if (m->has_number && m->number != (int64_t)number)
 		return why_tell(
 			w, ERR_BAD_MESSAGE, "message_number",

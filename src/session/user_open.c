@@ -12,7 +12,8 @@ static const char purpose[] = "key-exchange";
 
 struct claims {
 	char id[SESSION_ID_SIZE];
-	uint8_t key_hash[SHA256_SIZE], user_key_hash[SHA256_SIZE];
+	uint8_t key_hash[SHA256_SIZE], user_key_hash[SHA256_SIZE], scope_hash[SHA256_SIZE];
+	bool scoped; /* there is a scope_hash */
 };
 
 static enum err incomplete(struct why *w)
@@ -48,8 +49,40 @@ static enum err read_claims(const struct verify_verdict *d, struct claims *out, 
 	e = read_hash(claims, "session_key_hash", out->key_hash, w);
 	if (e == ERR_OK)
 		e = read_hash(claims, "user_key_hash", out->user_key_hash, w);
+	out->scoped = json_get(claims, "scope_hash") != NULL;
+	if (e == ERR_OK && out->scoped)
+		e = read_hash(claims, "scope_hash", out->scope_hash, w);
 out:
 	json_free(json);
+	return e;
+}
+
+/* The server decrypts only for requests that repeat the scope; whoever chose it chose the conversation. */
+static enum err check_scope(const struct user_open *o, const struct claims *c, struct why *w)
+{
+	uint8_t ours[SHA256_SIZE];
+
+	if (o->scope.n == 0 && !c->scoped)
+		return ERR_OK;
+	if (o->scope.n == 0)
+		return why_tell(
+			w, ERR_INVALID, "scope_hash",
+			"The enclave made the session for one conversation (scope_hash), and you asked for none: somebody between "
+			"you and the enclave added a scope, and the agent would read your messages out in a conversation of "
+			"theirs. If it was asked for, give it with --scope. Nothing was opened.");
+	if (!c->scoped)
+		return why_tell(
+			w, ERR_INVALID, "scope_hash",
+			"The enclave made the session for no conversation (there is no scope_hash), and you asked for one: somebody "
+			"between you and the enclave dropped your scope, and could have your messages read out in any conversation "
+			"without one. Leave --scope out only if none was asked for. Nothing was opened.");
+	const enum err e = crypto_sha256(o->crypto, o->scope, ours, w);
+	if (e == ERR_OK && !bytes_equal(bytes_of(ours, sizeof ours), bytes_of(c->scope_hash, SHA256_SIZE)))
+		return why_tell(
+			w, ERR_INVALID, "scope_hash",
+			"The enclave made the session for another conversation than yours (scope_hash): unless you gave another "
+			"--scope than was asked for, somebody between you and the enclave rewrote it, and the agent would read "
+			"your messages out in a conversation of theirs. Nothing was opened.");
 	return e;
 }
 
@@ -67,7 +100,7 @@ static enum err unwrap(const struct user_open *o, const struct json_value *reply
 		return why_tell(
 			w, ERR_INVALID, "encrypted_session_key",
 			"The reply holds no encrypted_session_key in base64: give the whole reply of POST /key-exchange.");
-	enum err e = rsa_key_unwrap(o->crypto, o->key, bytes_of(wrapped, n), key, w);
+	enum err e = rsa_key_unwrap(o->key, bytes_of(wrapped, n), key, w);
 	if (e == ERR_BAD_MESSAGE)
 		return why_tell(
 			w, ERR_INVALID, "encrypted_session_key",
@@ -152,7 +185,8 @@ enum err user_open(const struct user_open *o, const struct json_value *reply, st
 		return why_tell(w, ERR_USAGE, "scope", "a scope is at most %d bytes of UTF-8", SESSION_SCOPE_MAX);
 	if ((e = judge(o, reply, verdict, w)) == ERR_OK && (e = read_claims(*verdict, &c, w)) == ERR_OK &&
 	    (e = user_key_check(o->crypto, o->key, c.user_key_hash, w)) == ERR_OK &&
-	    (e = unwrap(o, reply, &c, &key, w)) == ERR_OK && (e = read_minutes(reply, &minutes, w)) == ERR_OK)
+	    (e = check_scope(o, &c, w)) == ERR_OK && (e = unwrap(o, reply, &c, &key, w)) == ERR_OK &&
+	    (e = read_minutes(reply, &minutes, w)) == ERR_OK)
 		e = make(o, &c, &key, minutes, out, w);
 	secret_wipe(&key);
 	return e;

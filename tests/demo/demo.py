@@ -189,6 +189,18 @@ class Scene:
         tell("relay", f"has the session key, which was wrapped for it: {len(attack.session_key)} bytes")
         return self.refused(status, said, "relay attack", "user_key_hash")
 
+    def a_rewritten_scope(self):
+        """The user asks for a session of one conversation, and the relay for one of its own conversation with the same agent.
+        Keys, nonce and document are all in order. In its own conversation it could hand the agent what the user writes,
+        and be told what it says. Nor may it leave the scope out, or add one where there is none."""
+        for scope, asked, words in (("relays-chat", "users-chat", "rewrote it"), (None, "users-chat", "dropped your scope"),
+                                    ("relays-chat", None, "added a scope")):
+            tell("relay", "leaves the scope out" if scope is None else f"asks for the scope {scope}")
+            self.relay.attack = relay.rescoped(self.relay, scope)
+            status, said = self.open("rescoped.session", *(() if asked is None else ("--scope", asked)))
+            result = self.refused(status, said, "scope_hash", words)
+        return result
+
     def another_enclave(self):
         """The relay answers with an enclave of its own, which is as genuine, but runs another image. AWS has one root for
         everybody's enclaves; simulators have one each, so for this step the user trusts the one of the relay's."""
@@ -298,6 +310,15 @@ class Scene:
         expect((status, text) == (0, "Anything else?"), text)
         return UNSEEN
 
+    def reordered_messages(self):
+        """The relay delivers two messages of the user's in another order. Their IVs are random and hold no number, so the
+        agent takes both; where the order matters, a user numbers them in the text."""
+        first, second = self.user.seal("Sell nothing."), self.user.seal("Forget what I wrote before.")
+        tell("relay", "delivers the second one first")
+        for message, text in ((second, "Forget what I wrote before."), (first, "Sell nothing.")):
+            expect(self.agent.take(message) == (200, text), "the agent reads both")
+        return UNSEEN
+
     def the_end(self):
         """The user wipes the session file. The agent ends the session."""
         status, said, err = self.user.run("session", "close", "--session", "chat.session")
@@ -306,9 +327,10 @@ class Scene:
         return WORKS
 
     STEPS = (
-        an_honest_relay, a_swapped_key, another_enclave, another_enclave_without_a_pin, any_enclave, an_old_exchange,
-        a_late_reply, a_replay_to_the_user, a_replay_to_the_agent, a_reflection_to_the_user, a_reflection_to_the_agent,
-        a_new_number, a_new_number_throughout, a_cut, the_message_itself, an_old_answer, a_withheld_message, the_end)
+        an_honest_relay, a_swapped_key, a_rewritten_scope, another_enclave, another_enclave_without_a_pin, any_enclave,
+        an_old_exchange, a_late_reply, a_replay_to_the_user, a_replay_to_the_agent, a_reflection_to_the_user,
+        a_reflection_to_the_agent, a_new_number, a_new_number_throughout, a_cut, the_message_itself, an_old_answer,
+        a_withheld_message, reordered_messages, the_end)
 
 
 def play(scene):

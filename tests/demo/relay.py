@@ -107,6 +107,16 @@ def other_enclave(relay, server):
     return lambda request: relay.exchange(request, server)
 
 
+def rescoped(relay, scope):
+    """Asks for another scope, or with None for no scope, and hands on the reply as it is."""
+
+    def attack(request):
+        request = {name: value for name, value in request.items() if name != "scope"}
+        return relay.exchange(request if scope is None else {**request, "scope": scope})
+
+    return attack
+
+
 def old_exchange(reply):
     """Answers with a reply of before."""
     return lambda request: reply

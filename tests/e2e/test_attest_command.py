@@ -62,9 +62,13 @@ def attest(simulated):
 def said(run, status=0):
     assert run.status == status, run
     value = run.json()
-    assert list(value) == ["verified", "message", "custom_data_compared", "info", "verdict"]
+    assert list(value) == ["verified", "code", "message", "custom_data_compared", "info", "verdict"]
     assert value["verified"] is (status == 0)
-    check_schema(value["verdict"])
+    if value["verdict"] is not None:
+        check_schema(value["verdict"])
+        assert value["verdict"]["verified"] is value["verified"] and value["verdict"]["code"] == value["code"]
+    else:
+        assert status == 1 and value["code"] in ("custom_digest_mismatch", "info_mismatch")
     return value
 
 
@@ -87,6 +91,14 @@ def test_beside_the_server_it_verifies_a_fresh_attestation(attest):
 
 def test_a_nonce_of_ones_own_is_sent(attest):
     assert said(attest("--json", "--nonce", "text:my own nonce"))["verdict"]["nonce"] == b"my own nonce".hex()
+
+
+def test_the_nonce_is_fresh_and_the_time_is_now(attest, tmp_path):
+    for member, text in (('"nonce": "text:the same again"', "the policy file holds a nonce"), ('"at": "document"', "as of now")):
+        (tmp_path / "policy").write_text("{" + member + "}")
+        refused(attest("--policy", tmp_path / "policy"), 2, text)
+    refused(attest("--at", "document"), 2, "as of now")
+    assert "WARNING: --nonce must be random" in attest("--nonce", "text:my own nonce, once").err
 
 
 def test_from_outside_it_takes_the_public_route_and_compares_info(attest, simulated):
@@ -188,7 +200,8 @@ def test_custom_data_that_was_exchanged_on_its_way_is_refused(attest, simulated,
     url = liar(simulated.local, request=changed(custom_data={"other": 1}))
     not_verified(attest("--custom-data", '{"mine": 1}', url=url), "it attests other data")
     value = said(attest("--custom-data", '{"mine": 1}', "--json", url=url), 1)
-    assert value["verdict"]["verified"] is True and value["custom_data_compared"] is False and "custom_digest" in value["message"]
+    assert value["code"] == "custom_digest_mismatch" and value["verdict"] is None
+    assert value["custom_data_compared"] is False and "custom_digest" in value["message"]
     not_verified(attest(url=url), "none was asked for")
     url = liar(simulated.local, request=changed(custom_data=None))
     not_verified(attest("--custom-data", '{"mine": 1}', url=url), "it attests none")
@@ -205,7 +218,8 @@ def test_info_that_was_changed_on_its_way_is_refused(attest, simulated, liar):
 
     url = liar(simulated.public, reply=other)
     not_verified(attest(url=url), "info_digest")
-    assert said(attest("--json", url=url), 1)["info"] is None
+    value = said(attest("--json", url=url), 1)
+    assert value["info"] is None and value["code"] == "info_mismatch" and value["verdict"] is None
 
 
 def test_a_server_that_signs_nothing_is_not_verified(attest, tmp_path):

@@ -143,13 +143,13 @@ def test_the_agent_and_the_guardrail_are_configured(make_server):
 
 
 def longest():
-    """The room that agent and guardrail have together: what the claims of a peer, the longest ones, leave with a digest of
-    metadata."""
+    """The room that agent and guardrail have together: what the longest claims leave, those of a peer with a digest of
+    metadata or those of a key exchange with a scope."""
     claims = {"purpose": "peer", "timestamp": "2026-01-30T12:00:00Z", "agent": "", "guardrail": "", "role": "server",
               "key_hash": "0" * 64, "peer_key_hash": "0" * 64, "config_digest": "0" * 64, "metadata_digest": "0" * 64}
     exchange = {"purpose": "key-exchange", "timestamp": "2026-01-30T12:00:00Z", "agent": "", "guardrail": "",
                 "session_id": "0" * 43, "session_key_hash": "0" * 64, "user_key_hash": "0" * 64,
-                "key_exchange_version": "1.1", "metadata_digest": "0" * 64}
+                "key_exchange_version": "1.1", "scope_hash": "0" * 64}
     return 512 - max(len(json.dumps(c, separators=(",", ":"))) for c in (claims, exchange))
 
 

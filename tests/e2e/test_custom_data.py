@@ -177,9 +177,9 @@ def test_512_levels_are_taken_and_513_are_not(server):
 @pytest.mark.parametrize(
     "body, message, field",
     [
-        ('{"custom":1}', "Is not a member that this request takes.", "custom"),
-        ('{"custom_data":1,"Nonce":"00"}', "Is not a member that this request takes.", "Nonce"),
-        ('{"custom_data":1,"":1}', "Is not a member that this request takes.", "body"),
+        ('{"custom":1}', "Is not a known member.", "custom"),
+        ('{"custom_data":1,"Nonce":"00"}', "Is not a known member.", "Nonce"),
+        ('{"custom_data":1,"":1}', "Is not a known member.", "body"),
         ('{"custom_data":1,"custom_data":1}', 'duplicate key "custom_data"', "body"),
         ('{"nonce":"00","\\u006eonce":"00"}', 'duplicate key "nonce"', "body"),
         ("[]", "Must be an object, not an array.", "body"),

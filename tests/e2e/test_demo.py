@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from helpers import BUILD, sanitized
+from helpers import BUILD
 from helpers.server import PATIENCE, TOP
 
 DEMO = TOP / "tests" / "demo" / "demo.py"
@@ -24,21 +24,17 @@ def said():
     return p.stdout
 
 
-def test_it_ends_in_time(said):
-    seconds = float(re.search(r"^([\d.]+) s$", said, re.M)[1])
-    assert sanitized() or seconds < 20
-
-
 def step(said, name):
-    """What was said in a step, its lines joined."""
+    """What commands and the server said in a step (not what the demo says of it), and the step's end."""
     body = re.search(rf"^\d+\. {name}\n(.*?)\n  => (.*?)$", said, re.M | re.S)
     assert body, (name, said)
-    return " ".join(body[1].replace("|", " ").split()), body[2]
+    return " ".join(" ".join(re.findall(r"^ +\| (.*)$", body[1], re.M)).split()), body[2]
 
 
 @pytest.mark.parametrize("name, words, result", [
     ("An honest relay", "Someone is, and hears noise.", "works"),
     ("A swapped key", "This is a relay attack", "CAUGHT"),
+    ("A rewritten scope", "made the session for another conversation than yours (scope_hash)", "CAUGHT"),
     ("Another enclave", "pcr_mismatch", "CAUGHT"),
     ("Another enclave without a pin", "--pcr", "CAUGHT"),
     ("Any enclave", "VERIFIED", "passes, loudly"),
@@ -53,8 +49,9 @@ def step(said, name):
     ("A cut", "was altered on its way", "CAUGHT"),
     ("The message itself", "Transfer nothing.", "works"),
     ("An old answer", "comes too late", "CAUGHT"),
-    ("A withheld message", "No check can tell", "cannot be detected"),
-    ("The end", "session close", "works"),
+    ("A withheld message", "Anything else?", "cannot be detected"),
+    ("Reordered messages", "Sell nothing.", "cannot be detected"),
+    ("The end", "", "works"),
 ])
 def test_a_step_shows_what_happened(said, name, words, result):
     body, ended = step(said, name)
@@ -64,7 +61,7 @@ def test_a_step_shows_what_happened(said, name, words, result):
 def test_every_step_is_in_the_summary(said):
     steps = re.findall(r"^\d+\. (.*)\n", said, re.M)
     summary = said[said.index("\nIn short:"):]
-    assert len(steps) == 18 and all(f"  {name[0].lower()}{name[1:]}  " in summary for name in steps)
+    assert len(steps) == 20 and all(f"  {name[0].lower()}{name[1:]}  " in summary for name in steps)
     assert "FAILED" not in said
 
 

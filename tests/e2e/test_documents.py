@@ -39,7 +39,7 @@ def test_its_conversation_takes_place(followed):
     assert (directory / "asked.txt").read_text() == "And the third page?\n"
     assert "Read the second page twice.\n" in out and "Has nothing to hide.\n" in out
     assert "nothing" not in (directory / "answer.json").read_text()
-    for name in ("key.pem", "key2.pem", "session.key"):
+    for name in ("key.pem", "key2.pem", "session.key", "question.txt", "asked.txt", "answer.txt", "message.json", "answer.json"):
         assert (directory / name).stat().st_mode & 0o077 == 0, name
     assert not (directory / "chat.session").exists(), "it was closed"
 
@@ -48,7 +48,7 @@ def test_its_fallback_shows_the_hashes_that_are_to_be_compared(followed):
     out, _ = followed
     shown = json.loads(re.search(r"\{\s*\"user_key_hash\".*?\}", out, re.S)[0])
     sums = re.findall(r"^([0-9a-f]{64})  ", out, re.M)
-    assert sums == [shown["user_key_hash"], shown["session_key_hash"]]
+    assert sums == [shown["user_key_hash"], shown["session_key_hash"], shown["scope_hash"]]
 
 
 def test_it_is_a_skill():

@@ -72,6 +72,19 @@ def test_what_is_given_twice_is_refused_unless_the_help_says_otherwise(commands)
                 assert run.stderr == f"attestd {name}: {option} is given twice; see attestd {name} --help\n"
 
 
+def test_no_option_takes_a_secret_as_its_value(commands):
+    """Everybody on the machine reads the arguments of a program: keys, passphrases and texts come from files or pipes."""
+    seen = set()
+    for name, lines in commands.items():
+        for row in filter(None, (re.match(r"  (--[a-z-]+) ([A-Z]\S*)(  |$)", line) for line in lines)):
+            if re.search(r"key|pass|secret|token|text|message|session", row[1]):
+                assert row[2] in ("FILE", "KEY.pem", "SESSION"), (name, row[0])  # each the name of a file
+                seen.add(row[1])
+        if name in ("session encrypt", "session decrypt"):
+            assert re.findall(r"\[([A-Za-z.]+)\|-\]", " ".join(lines[:lines.index("")])) in (["FILE"] * 2, ["MESSAGE.json"] * 2)
+    assert seen == {"--key", "--passphrase-file", "--session"}
+
+
 def test_usage_and_examples_name_options_that_there_are(commands):
     for name, lines in commands.items():
         usage = " ".join(lines[:lines.index("")])

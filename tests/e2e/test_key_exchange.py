@@ -184,6 +184,15 @@ def test_optional_members_may_be_null(server, user):
 def test_a_scope_has_up_to_64_bytes(server, user, scope):
     s = UserSession(server, user, scope=scope)
     assert server.post("/encrypt", s.plain("x")).status == 200
+    assert list(attested(s.reply))[-2:] == ["key_exchange_version", "scope_hash"]
+    digest = hashlib.sha256(scope.encode()).hexdigest()
+    assert (attested(s.reply)["scope_hash"], s.reply["scope_hash"]) == (digest, digest)
+
+
+@pytest.mark.parametrize("members", [{}, {"scope": None}])
+def test_without_a_scope_none_is_attested(server, user, members):
+    s = UserSession(server, user, **members)
+    assert "scope_hash" not in s.reply and "scope_hash" not in attested(s.reply)
 
 
 # ---- keys that are refused ----

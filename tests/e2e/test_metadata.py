@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.route("POST /attestation"), pytest.mark.route("GET /at
 RESERVED = [
     "purpose", "timestamp", "agent", "guardrail", "custom_digest", "custom_digest_method", "info_digest",
     "info_digest_method", "tls_cert_hash", "tls_spki_hash", "role", "key_hash", "peer_key_hash", "config_digest",
-    "key_origin", "session_id", "session_key_hash", "user_key_hash", "key_exchange_version", "metadata_digest",
+    "key_origin", "session_id", "session_key_hash", "user_key_hash", "key_exchange_version", "scope_hash", "metadata_digest",
 ]
 LIMIT = 512
 
@@ -216,7 +216,7 @@ def test_broken_metadata_is_told_to_those_who_ask_for_it_and_to_no_one_else(stat
 
 @pytest.mark.route("POST /key-exchange")
 def test_a_key_exchange_never_carries_metadata(stated, user):
-    for metadata in ({"version": "1"}, {"k": "x" * 5000}, {"session_key_hash": "0" * 64}):
+    for metadata in ({"version": "1"}, {"k": "x" * 5000}, {"session_key_hash": "0" * 64}, {"scope_hash": "0" * 64}):
         stated.put(metadata)
         reply = stated.server.post("/key-exchange", {"user_public_key": user.pem})
         attested, _ = claims(reply)

@@ -123,6 +123,7 @@ static void check_members(const struct json_value *reply)
 					   "encrypted_session_key",
 					   "session_key_hash",
 					   "user_key_hash",
+					   "scope_hash",
 					   "expires_in_minutes",
 					   NULL};
 	const struct json_value *d = json_get(reply, "attestation_document");

@@ -37,8 +37,8 @@ static void check(struct crypto *c, const struct rsa_key *k)
 	struct why w = {0};
 
 	if (rsa_key_bits(k) < RSA_BITS_MIN || rsa_key_bits(k) > RSA_BITS_MAX ||
-	    rsa_key_put_private(c, k, bytes_of(NULL, 0), &private, &w) != ERR_OK ||
-	    rsa_key_read(c, buf_bytes(&private), bytes_of(NULL, 0), &again, &encrypted, &w) != ERR_OK || encrypted ||
+	    rsa_key_put_private(k, bytes_of(NULL, 0), &private, &w) != ERR_OK ||
+	    rsa_key_read(buf_bytes(&private), bytes_of(NULL, 0), &again, &encrypted, &w) != ERR_OK || encrypted ||
 	    !bytes_equal(rsa_key_spki(k), rsa_key_spki(again)))
 		abort();
 	if (rsa_key_put_public(k, &public, &w) != ERR_OK ||
@@ -72,10 +72,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (form == 0)
 		buf_put_bytes(&pem, in);
 	else
-		rsa_pem_put(labels[form], in, &pem);
+		pem_put(labels[form], in, &pem);
 	if (pem.failed)
 		goto out;
-	e = rsa_key_read(c, buf_bytes(&pem), passphrase, &k, &encrypted, &w);
+	e = rsa_key_read(buf_bytes(&pem), passphrase, &k, &encrypted, &w);
 	if (e == ERR_OK)
 		check(c, k);
 	else if (k != NULL || e != ERR_BAD_KEY || w.err != e || !w.tell || w.text[0] == '\0')

@@ -317,7 +317,7 @@ static void pem_is_one_certificate_block_and_white_space(void **state)
 		{"-----BEGIN CERTIFICATE-----\nMAA=\n-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
 		 "not base64"},
 		{"-----BEGIN CERTIFICATE-----\nMAA=\n", "cut short"},
-		{"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE----\n", "cut short"},
+		{"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE----\n", "does not match"},
 		{"-----BEGIN CERTIFICATE-----", "line of its own"},
 		{"-----BEGIN CERTIFICATE-----MAA=\n-----END CERTIFICATE-----\n", "line of its own"},
 		{"-----BEGIN CERTIFICATE-----\nMAA=-----END CERTIFICATE-----\n", "line of its own"},

@@ -230,6 +230,7 @@ static void the_names_of_all_purposes_are_reserved(void **s)
 					    "session_key_hash",
 					    "user_key_hash",
 					    "key_exchange_version",
+					    "scope_hash",
 					    "metadata_digest"};
 	const size_t n = sizeof(names) / sizeof(names[0]);
 	char text[128], fault[128];
@@ -442,10 +443,10 @@ static void agent_and_guardrail_must_leave_room_for_the_longest_claims(void **s)
 	const size_t longest =
 		strlen("{\"purpose\":\"key-exchange\",\"timestamp\":\"2026-01-30T12:00:00Z\",\"agent\":\"\","
 		       "\"guardrail\":\"\",\"session_id\":\"\",\"session_key_hash\":\"\",\"user_key_hash\":\"\","
-		       "\"key_exchange_version\":\"1.1\",\"metadata_digest\":\"\"}") +
+		       "\"key_exchange_version\":\"1.1\",\"scope_hash\":\"\"}") +
 		43 + 3 * 64;
 	const size_t room = NSM_USER_DATA_MAX - longest;
-	assert_int_equal(room, 83); /* NAMES_JSON_MAX of src/config/check.c: whoever changes one changes both */
+	assert_int_equal(room, 88); /* NAMES_JSON_MAX of src/config/check.c: whoever changes one changes both */
 	assert_int_equal(new_with(t, 8, room - 8), ERR_OK);
 	assert_int_equal(new_with(t, 8, room - 7), ERR_CONFIG);
 	assert_int_equal(new_with(t, 0, room), ERR_OK);

@@ -95,6 +95,7 @@ static void the_claims_of_each_purpose_are_read(void **s)
 	reads("{" ATTESTATION "}", "attestation", false);
 	reads("{" ATTESTATION CUSTOM "}", "attestation", false);
 	reads("{" KEY_EXCHANGE "}", "key-exchange", false);
+	reads("{" KEY_EXCHANGE ",\"scope_hash\":\"" X64 "\"}", "key-exchange", false);
 	reads("{" INFO "}", "info", false);
 	reads("{" TLS "}", "tls", false);
 	reads("{" TLS ",\"key_origin\":\"file\"}", "tls", false);
@@ -215,6 +216,12 @@ static void a_name_of_another_purpose_is_forbidden_whatever_its_value(void **s)
 	(void)s;
 	forbidden("{" ATTESTATION ",\"session_key_hash\":\"" X64 "\"}", "attestation", "user_data.session_key_hash",
 		  "are for attestation, but use the name \"session_key_hash\", which belongs to key-exchange");
+	forbidden("{" ATTESTATION ",\"scope_hash\":\"" X64 "\"}", "attestation", "user_data.scope_hash",
+		  "which belongs to key-exchange");
+	malformed("{" KEY_EXCHANGE ",\"scope_hash\":null}", "key-exchange", "user_data.scope_hash",
+		  "is not 64 lower-case hex digits");
+	malformed("{" KEY_EXCHANGE ",\"scope_hash\":\"\"}", "key-exchange", "user_data.scope_hash",
+		  "is not 64 lower-case hex digits");
 	forbidden("{" ATTESTATION ",\"session_key_hash\":null}", "attestation", "user_data.session_key_hash", "");
 	forbidden("{" ATTESTATION ",\"session_key_has\\u0068\":1}", "attestation", "user_data.session_key_hash", "");
 	forbidden("{" ATTESTATION ",\"session_key_hash\":\"\"}", "key-exchange", "user_data.session_key_hash", "");
@@ -238,7 +245,7 @@ static void a_name_of_another_purpose_is_forbidden_whatever_its_value(void **s)
 			forbidden(text, all[i].purpose, field, "belongs to");
 			pairs++;
 		}
-	assert_int_equal(pairs, 4 * 15); /* each of the fifteen names that are not common, in four purposes */
+	assert_int_equal(pairs, 4 * 16); /* each of the sixteen names that are not common, in four purposes */
 }
 
 static void no_claim_may_be_missing(void **s)

@@ -375,29 +375,29 @@ static void shares_that_contradict_are_errors_and_defaults_give_way(void **state
 
 static void attested_names_must_fit(void **state)
 {
-	/* 64 bytes and 19, then 20. */
+	/* 64 bytes and 24, then 25. */
 #define NAME64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	(void)state;
-	config_free(must_parse("agent = " NAME64 "\nguardrail = 0123456789abcdef012\n"));
-	must_fail("agent = " NAME64 "\nguardrail = 0123456789abcdef0123\n",
-		  "t.conf:2: agent and guardrail together take 84 bytes");
+	config_free(must_parse("agent = " NAME64 "\nguardrail = 0123456789abcdef01234567\n"));
+	must_fail("agent = " NAME64 "\nguardrail = 0123456789abcdef012345678\n",
+		  "t.conf:2: agent and guardrail together take 89 bytes");
 	must_fail("agent = " NAME64 "x\n", "agent is 65 bytes long");
-	/* 58 + 25 of the default guardrail, then one more: the agent is named. */
-	config_free(must_parse("agent = 0123456789abcdef0123456789abcdef0123456789abcdef0123456789\n"));
-	must_fail("agent = 0123456789abcdef0123456789abcdef0123456789abcdef0123456789a\n",
+	/* 63 + 25 of the default guardrail, then one more: the agent is named. */
+	config_free(must_parse("agent = 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde\n"));
+	must_fail("agent = 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n",
 		  "t.conf:1: agent and guardrail");
-	/* Escapes count: 41 quotes are 82, six-byte escapes and surrogate pairs likewise. */
+	/* Escapes count: 43 quotes are 86, six-byte escapes and surrogate pairs likewise. */
 	config_free(must_parse(
-		"guardrail = x\nagent = .\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\n"));
+		"guardrail = x\nagent = .\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\n"));
 	must_fail(
-		"guardrail = x\nagent = ..\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\n",
-		"take 85 bytes");
+		"guardrail = x\nagent = ..\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\n",
+		"take 89 bytes");
 	must_fail(
-		"guardrail = x\nagent = \xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\n",
-		"take 85 bytes");
+		"guardrail = x\nagent = \xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\xf0\x9f\x90\xbe\n",
+		"take 97 bytes");
 	must_fail(
-		"guardrail = x\nagent = \xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\n",
-		"take 85 bytes");
+		"guardrail = x\nagent = \xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\n",
+		"take 91 bytes");
 	must_fail("agent =\n", "t.conf:1: agent must not be empty");
 	must_fail("guardrail = \"\"\n", "t.conf:1: guardrail must not be empty");
 }

@@ -166,6 +166,16 @@ static void buffers_take_encoded_bytes(void **state)
 	buf_free(&b);
 }
 
+static void what_a_terminal_would_act_on_is_escaped(void **s)
+{
+	(void)s;
+	struct buf out = BUF_INIT(1024);
+	buf_put_plain(&out, BYTES_LIT(" a~\\\"\0\x1b\x7f\n\xc2\x9b\xc3\xbc\xe2\x80\xae\xf0\x9f\x98\x80\xff\xe2\x80"));
+	assert_string_equal(buf_cstr(&out),
+			    " a~\\\"\\u{0}\\u{1b}\\u{7f}\\u{a}\\u{9b}\\u{fc}\\u{202e}\\u{1f600}\\xff\\xe2\\x80");
+	buf_free(&out);
+}
+
 static void utf8_is_taken_as_rfc_3629_has_it(void **state)
 {
 	static const char *const good[] = {
@@ -247,6 +257,7 @@ int main(void)
 		cmocka_unit_test(every_length_round_trips_within_its_stated_size),
 		cmocka_unit_test(hex_takes_both_cases_and_nothing_else),
 		cmocka_unit_test(buffers_take_encoded_bytes),
+		cmocka_unit_test(what_a_terminal_would_act_on_is_escaped),
 		cmocka_unit_test(utf8_is_taken_as_rfc_3629_has_it),
 		cmocka_unit_test(every_code_point_but_surrogates_is_utf8),
 	};

@@ -288,6 +288,7 @@ static void an_ip6_address_is_asked(void **s)
 	const int probe = socket(AF_INET6, SOCK_STREAM, 0);
 	if (probe < 0 || bind(probe, (struct sockaddr *)&to, sizeof to) != 0) {
 		close(probe);
+		print_message("this machine has no IPv6 loopback, so none is asked\n");
 		skip();
 	}
 	close(probe);
@@ -318,6 +319,7 @@ static void a_vsock_address_is_asked(void **s)
 	to.svm_cid = VMADDR_CID_LOCAL;
 	if (probe < 0 || bind(probe, (struct sockaddr *)&to, sizeof to) != 0) {
 		close(probe);
+		print_message("vsock has no loopback here (modprobe vsock_loopback), so only its absence is tried\n");
 		skip();
 	}
 	close(probe);

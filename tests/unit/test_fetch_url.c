@@ -212,11 +212,13 @@ static void a_problem_is_told_by_its_detail_its_first_error_or_its_title(void **
 		{"{\"title\":\"T\",\"errors\":{}}", "the server answered 401: T"},
 		{"{\"title\":\"T\",\"detail\":7}", "the server answered 401: T"},
 		{"{\"title\":\"T\",\"detail\":\"\"}", "the server answered 401: T"},
-		{"{\"title\":\"T\",\"detail\":\"\\u001b[2J\"}", "the server answered 401: T"},
-		{"{\"title\":\"T\",\"detail\":\"a\\nb\"}", "the server answered 401: T"},
-		{"{\"title\":\"T\",\"detail\":\"\\u009b\"}", "the server answered 401: T"},
-		{"{\"title\":\"T\",\"detail\":\"\\u202eevil\"}", "the server answered 401: T"},
-		{"{\"title\":\"T\",\"detail\":\"sch\\u00f6n %s\"}", "the server answered 401: sch\xc3\xb6n %s"},
+		{"{\"title\":\"T\",\"detail\":\"\\u001b[2J\"}", "the server answered 401: \\u{1b}[2J"},
+		{"{\"title\":\"T\",\"detail\":\"a\\nb\"}", "the server answered 401: a\\u{a}b"},
+		{"{\"title\":\"T\",\"detail\":\"\\u009b\"}", "the server answered 401: \\u{9b}"},
+		{"{\"title\":\"T\",\"detail\":\"\\u202eevil\"}", "the server answered 401: \\u{202e}evil"},
+		{"{\"title\":\"T\",\"detail\":\"sch\\u00f6n %s\"}", "the server answered 401: sch\\u{f6}n %s"},
+		{"{\"title\":\"T\",\"detail\":\"\\u200b\\ufeff\\u061c\"}",
+		 "the server answered 401: \\u{200b}\\u{feff}\\u{61c}"},
 		{"{\"code\":\"c\"}", "the server answered 401 (c)"},
 		{"{}", "the server answered 401"},
 		{"[]", "the server answered 401"},
@@ -244,6 +246,17 @@ static void what_is_too_long_to_be_a_sentence_is_not_told(void **s)
 	tells(500, "application/problem+json", bytes_str(body), says);
 	(void)snprintf(body, sizeof body, "{\"detail\":\"%0401d\"}", 7);
 	tells(500, "application/problem+json", bytes_str(body), "the server answered 500");
+	/* with the values that it may hold, and one more */
+	for (size_t more = 0; more < 2; more++) {
+		struct buf many = BUF_INIT(sizeof body);
+		buf_put_str(&many, "{\"detail\":\"busy\",\"errors\":[0");
+		for (size_t i = 4; i < 256 + more; i++)
+			buf_put_str(&many, ",0");
+		buf_put_str(&many, "]}");
+		tells(500, "application/problem+json", buf_bytes(&many),
+		      more == 0 ? "the server answered 500: busy" : "the server answered 500");
+		buf_free(&many);
+	}
 	memset(body, ' ', sizeof body);
 	memcpy(body, "{\"detail\":\"busy\"}", 17);
 	tells(500, "application/problem+json", bytes_of(body, sizeof body - 1), "the server answered 500: busy");

@@ -246,13 +246,13 @@ static void wrong_fields_are_named(void **state)
 		{"{\"custom_data\": null}", "custom_data", "Is required."},
 		{"{\"custom_data\": 1, \"nonce\": 5}", "nonce", "Must be a string or null."},
 		{"{\"custom_data\": 1, \"flag\": null}", "flag", "Must be true or false."},
-		{"{\"custom_data\": 1, \"Nonce\": 5}", "Nonce", "Is not a member that this request takes."},
-		{"{\"custom_data\\u0000\": 1}", "custom_data\\x00", "Is not a member that this request takes."},
+		{"{\"custom_data\": 1, \"Nonce\": 5}", "Nonce", "Is not a known member."},
+		{"{\"custom_data\\u0000\": 1}", "custom_data\\x00", "Is not a known member."},
 		{"{\"0123456789012345678901234567890123456789\": 1}", "0123456789012345678901234567890123456789",
-		 "Is not a member that this request takes."},
+		 "Is not a known member."},
 		{"{\"01234567890123456789012345678901234567890\": 1}", "0123456789012345678901234567890123456789...",
-		 "Is not a member that this request takes."},
-		{"{\"\\u001b[31m\\u00e9\": 1}", "\\x1b[31m\xc3\xa9", "Is not a member that this request takes."},
+		 "Is not a known member."},
+		{"{\"\\u001b[31m\\u00e9\": 1}", "\\x1b[31m\xc3\xa9", "Is not a known member."},
 	};
 
 	(void)state;

@@ -223,7 +223,9 @@ static void numbers_begin_at_one(void **state)
 {
 	(void)state;
 	struct user_session *s = session();
-	refuses(s, numbered(s, 0, "none"), ERR_REPLAY, "message 0");
+	refuses(s, numbered(s, 0, "none"), ERR_BAD_MESSAGE, "message numbers begin with 1");
+	opens(s, numbered(s, 1, "one"), BYTES_LIT("one"));
+	refuses(s, numbered(s, 0, "none"), ERR_BAD_MESSAGE, "message numbers begin with 1");
 	user_session_free(s);
 }
 
@@ -454,6 +456,11 @@ static void a_damaged_file_is_refused_and_nothing_of_it_is_quoted(void **state)
 	}
 	is_no_file(BYTES_LIT(""));
 	is_no_file(BYTES_LIT("null"));
+	/* with the values that it may hold, and one more */
+	is_no_file(BYTES_LIT("[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]"));
+	assert_non_null(strstr(u.f.w.text, "its members are others"));
+	is_no_file(BYTES_LIT("[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]"));
+	assert_non_null(strstr(u.f.w.text, "it is not JSON"));
 	is_no_file(BYTES_LIT("{} {}"));
 }
 

@@ -73,9 +73,9 @@ static void refused_by_either(const struct exchange *x, const char *member)
 static void a_sound_exchange_opens_the_session_that_was_attested(void **state)
 {
 	(void)state;
-	const struct exchange sound = {.session_id = NULL};
+	const struct exchange sound = {.scope = BYTES_LIT("chat")};
 	struct user_open o = user_opening(&u);
-	o.scope = BYTES_LIT("chat");
+	o.scope = sound.scope;
 	struct user_session *s = opened(&sound, &o);
 	uint8_t hash[SHA256_SIZE];
 	assert_int_equal(crypto_sha256(u.f.crypto, rsa_key_spki(u.ours), hash, &u.f.w), ERR_OK);
@@ -168,7 +168,7 @@ static void a_relays_key_in_place_of_ours_is_named_an_attack(void **state)
 {
 	(void)state;
 	const struct exchange rewrapped = {.attested_for = u.relays},
-			      forwarded = {u.relays, u.relays, {NULL, 0}, {NULL, 0}, NULL, NULL, NULL, NULL};
+			      forwarded = {.attested_for = u.relays, .wrapped_for = u.relays};
 	refused(&rewrapped, "relay attack");
 	refused(&forwarded, "relay attack");
 }
@@ -250,9 +250,9 @@ static void a_scope_has_at_most_64_bytes_of_utf8(void **state)
 {
 	(void)state;
 	static const char chars[] = "0123456789012345678901234567890123456789012345678901234567890123+";
-	const struct exchange sound = {.session_id = NULL};
+	const struct exchange sound = {.scope = bytes_of(chars, SESSION_SCOPE_MAX)};
 	struct user_open o = user_opening(&u);
-	o.scope = bytes_of(chars, SESSION_SCOPE_MAX);
+	o.scope = sound.scope;
 	struct user_session *s = opened(&sound, &o);
 	assert_true(bytes_equal(user_session_scope(s), o.scope));
 	user_session_free(s);
@@ -260,6 +260,23 @@ static void a_scope_has_at_most_64_bytes_of_utf8(void **state)
 	refused_as(&sound, &o, ERR_USAGE, false, "64 bytes");
 	o.scope = BYTES_LIT("\xff");
 	refused_as(&sound, &o, ERR_USAGE, false, "UTF-8");
+}
+
+static void the_conversation_must_be_the_one_that_was_attested(void **state)
+{
+	(void)state;
+	const struct exchange none = {.session_id = NULL}, scoped = {.scope = BYTES_LIT("chat")},
+			      wrapped_again = {.attested_for = u.relays, .scope = BYTES_LIT("relays")};
+	static const char *const others[] = {"Chat", "chat ", "cha", "relays"};
+	struct user_open o = user_opening(&u);
+	refused_as(&scoped, &o, ERR_INVALID, true, "added a scope");
+	o.scope = BYTES_LIT("chat");
+	refused_as(&none, &o, ERR_INVALID, true, "dropped your scope");
+	refused_as(&wrapped_again, &o, ERR_INVALID, true, "relay attack");
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+		o.scope = bytes_str(others[i]);
+		refused_as(&scoped, &o, ERR_INVALID, true, "rewrote it");
+	}
 }
 
 int main(void)
@@ -278,6 +295,7 @@ int main(void)
 		cmocka_unit_test(a_session_id_that_was_not_signed_is_refused),
 		cmocka_unit_test(the_lifetime_is_a_hint_within_bounds),
 		cmocka_unit_test(a_scope_has_at_most_64_bytes_of_utf8),
+		cmocka_unit_test(the_conversation_must_be_the_one_that_was_attested),
 	};
 	return cmocka_run_group_tests(tests, start, stop);
 }

@@ -464,7 +464,25 @@ static void a_key_exchange_says_whose_keys_it_is_about(void **s)
 	lie(r, "session_key_hash", "null");
 	lie(r, "user_key_hash", "\"" HASH_A "\"");
 	lie(r, "user_key_hash", "7");
+	lie(r, "scope_hash", "\"" HASH_A "\""); /* it has none */
 	lie(r, "custom_data", "{}");
+	end(r);
+}
+
+static void a_key_exchange_says_whose_conversation_it_is_for(void **s)
+{
+	static const char claims[] = CLAIMS(
+		"key-exchange") ",\"session_id\":\"" ID "\",\"session_key_hash\":\"" HASH_A
+				"\",\"user_key_hash\":\"" HASH_B
+				"\",\"key_exchange_version\":\"1.1\",\"scope_hash\":\"" HASH_A "\"}";
+	struct reply *r = rest(claims, NULL);
+	(void)s;
+	set_wrapped(&r->top, RSA_BITS_MIN / 8);
+	accepted(r, NULL, NULL);
+	set(&r->top, "scope_hash", "\"" HASH_A "\"");
+	accepted(r, NULL, NULL);
+	lie(r, "scope_hash", "\"" HASH_B "\"");
+	lie(r, "scope_hash", "null");
 	end(r);
 }
 
@@ -605,6 +623,7 @@ static void a_reply_dressed_up_as_another_kind_cannot_say_more(void **s)
 					    "eventLog",
 					    "tee_verified",
 					    "user_key_hash",
+					    "scope_hash",
 					    "purpose",
 					    "encrypted_session_key",
 					    "expires_in_minutes"};
@@ -996,6 +1015,7 @@ int main(void)
 		cmocka_unit_test(what_is_left_out_or_null_where_nothing_is_signed_is_no_lie),
 		cmocka_unit_test(members_may_stand_in_another_order_and_notation),
 		cmocka_unit_test(a_key_exchange_says_whose_keys_it_is_about),
+		cmocka_unit_test(a_key_exchange_says_whose_conversation_it_is_for),
 		cmocka_unit_test(a_quote_must_be_the_document_itself),
 		cmocka_unit_test(each_kind_of_reply_has_its_purpose),
 		cmocka_unit_test(any_one_of_its_members_tells_a_kind_of_reply),

@@ -25,6 +25,7 @@ struct exchange {
 	const char *wrapped;	/* JSON in place of encrypted_session_key, "" to leave it out */
 	const char *minutes;	/* JSON in place of 60, "" to leave it out */
 	const char *session_id; /* in the reply, unsigned */
+	struct bytes scope;	/* attested; empty: none */
 	const char *claims;	/* in place of those of a key exchange */
 };
 
@@ -32,8 +33,8 @@ static inline void user_fixture_open(struct user_fixture *u)
 {
 	reply_fixture_open(&u->f);
 	u->random = crypto_random(u->f.crypto);
-	REPLY_OK(rsa_key_new(u->f.crypto, RSA_BITS_MIN, &u->ours, &u->f.w));
-	REPLY_OK(rsa_key_new(u->f.crypto, RSA_BITS_MIN, &u->relays, &u->f.w));
+	REPLY_OK(rsa_key_new(RSA_BITS_MIN, &u->ours, &u->f.w));
+	REPLY_OK(rsa_key_new(RSA_BITS_MIN, &u->relays, &u->f.w));
 	/* nsm = simulator shows these. */
 	REPLY_OK(verify_policy_pcr(
 		&u->f.policy,
@@ -90,7 +91,12 @@ static inline struct json *user_exchange(struct user_fixture *u, const struct ex
 	user_put_hash(u, attested, &claims);
 	buf_put_str(&claims, ",\"user_key_hash\":");
 	user_put_hash(u, rsa_key_spki(attested_for), &claims);
-	buf_put_str(&claims, ",\"key_exchange_version\":\"1.1\"}");
+	buf_put_str(&claims, ",\"key_exchange_version\":\"1.1\"");
+	if (x->scope.n > 0) {
+		buf_put_str(&claims, ",\"scope_hash\":");
+		user_put_hash(u, x->scope, &claims);
+	}
+	buf_put_str(&claims, "}");
 	const struct nsm_attestation a = {.user_data = x->claims != NULL ? bytes_str(x->claims) : buf_bytes(&claims),
 					  .nonce = BYTES_LIT("a nonce of 20 bytes.")};
 	reply_document_make(&u->f, &a, &document);
@@ -133,7 +139,7 @@ static inline struct user_open user_opening(struct user_fixture *u)
 /* A session that was opened soundly, to be freed. */
 static inline struct user_session *user_opened(struct user_fixture *u, struct bytes scope)
 {
-	const struct exchange sound = {.session_id = NULL};
+	const struct exchange sound = {.scope = scope};
 	struct json *reply = user_exchange(u, &sound);
 	struct verify_verdict *verdict = NULL;
 	struct user_session *s = NULL;

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import os
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -54,6 +55,9 @@ class UserSession:
         self.key = user.unwrap(self.reply["encrypted_session_key"])
         assert hashlib.sha256(self.key).hexdigest() == self.reply["session_key_hash"]
         assert self.reply["user_key_hash"] == user.key_hash
+        claims = json.loads(base64.b64decode(self.reply["attestation_document"]["user_data"]))
+        for said in (self.reply, claims):
+            assert said.get("scope_hash") == (hashlib.sha256(self.scope.encode()).hexdigest() if self.scope else None)
         self.gcm = AESGCM(self.key)
 
     def seal(self, text, iv=None):
