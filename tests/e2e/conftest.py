@@ -3,6 +3,8 @@
 ATTESTD_BUILD names the build folder (default: build), ATTESTD_RUNNER a command to run the server under.
 """
 
+import signal
+
 import pytest
 from helpers import BUILD, Server, User
 from helpers.nsm import StandIn
@@ -16,6 +18,9 @@ MARKS = [
 
 
 def pytest_configure(config):
+    # Whoever runs the tests in the background may ignore these, and what is started here would do so too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for mark in MARKS:
         config.addinivalue_line("markers", mark)
 

@@ -322,6 +322,11 @@ static void without_descriptors_it_tries_again_after_a_while_and_does_not_spin(v
 	(void)s;
 	struct world t;
 	struct rlimit old, few;
+	const char *preloaded = getenv("LD_PRELOAD");
+	if (preloaded != NULL && strstr(preloaded, "vgpreload") != NULL) {
+		print_message("valgrind has the kernel accept beyond the limit and closes what it got\n");
+		skip();
+	}
 	open_server(&t, 0);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
