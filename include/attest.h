@@ -71,10 +71,18 @@ enum err attest_claims_make(struct attest *a, enum attest_purpose purpose, const
 			    bool with_metadata, struct attest_claims *out, struct why *w) MUST_USE;
 void attest_claims_free(struct attest_claims *c);
 
+/* Bytes that an outsider wants attested as they are: can they pass for claims of ours? They cannot, in no encoding
+ * (UTF-16 and UTF-32 included), where they hold no byte 0x7B, none below 0x20, and no U+FEFF in UTF-8. ERR_INVALID,
+ * told, on field `user_data`, for these and for more than NSM_USER_DATA_MAX bytes. */
+enum err attest_raw_check(struct bytes user_data, struct why *w) MUST_USE;
+
 /* ---- documents (any thread; blocks on the NSM) ---- */
 struct attest_doc;
+/* public_key: SPKI of a key that was made in this process, never a caller's (KMS would encrypt to it); .p == NULL:
+ * none.
+ */
 enum err attest_doc_make(struct attest *a, struct bytes user_data, const struct attest_nonce *nonce,
-			 struct attest_doc **out, struct why *w) MUST_USE;
+			 struct bytes public_key, struct attest_doc **out, struct why *w) MUST_USE;
 void attest_doc_free(struct attest_doc *d);
 
 /* The COSE_Sign1 bytes as the NSM gave them; empty from the dummy. */

@@ -27,6 +27,7 @@
 	X(HOST, 403, "host_not_allowed", "The Host header names a host that is not served here")               \
 	X(ORIGIN, 403, "origin_not_allowed", "Requests from web pages of other origins are refused")           \
 	X(NOT_FOUND, 404, "not_found", "There is nothing at this path")                                        \
+	X(KEY_GONE, 404, "key_unknown", "The key is unknown or expired")                                       \
 	X(METHOD, 405, "method_not_allowed", "The path does not answer to this method")                        \
 	X(REPLAY, 409, "replay", "This message was seen before")                                               \
 	X(TOO_LARGE, 413, "body_too_large", "The request body is too large")                                   \
@@ -35,6 +36,7 @@
 	/* limits */                                                                                           \
 	X(RATE, 429, "rate_limited", "Too many requests")                                                      \
 	X(SESSIONS_FULL, 503, "too_many_sessions", "The session table is full")                                \
+	X(KEYS_FULL, 503, "too_many_keys", "Too many generated keys are kept")                                 \
 	X(IVS_FULL, 503, "too_many_seen_ivs", "The replay table is full")                                      \
 	X(BODIES_FULL, 503, "too_many_body_bytes", "Too many request bytes are in flight")                     \
 	X(CONNS_FULL, 503, "too_many_connections", "Too many connections are open")                            \

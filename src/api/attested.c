@@ -48,7 +48,8 @@ static void ask_nsm(struct http_job *j)
 {
 	struct api_op *op = (struct api_op *)j;
 	struct api_attested *a = op->attested;
-	(void)!attest_doc_make(op->app->attest, buf_bytes(&a->claims.user_data), &a->nonce, &a->doc, &op->why);
+	(void)!attest_doc_make(op->app->attest, buf_bytes(&a->claims.user_data), &a->nonce, bytes_of(NULL, 0), &a->doc,
+			       &op->why);
 }
 
 void api_attest(struct http_req *r, struct api_op *op, struct api_attested *a,

@@ -13,7 +13,10 @@ static const char simulated_warning[] =
 	"for development only.";
 
 /* What the dummy's document is made of. */
-enum { OWN_MAX = NSM_PCRS_MAX * NSM_PCR_SIZE + NSM_MODULE_ID_SIZE + NSM_USER_DATA_MAX + NSM_NONCE_MAX };
+enum {
+	OWN_MAX = NSM_PCRS_MAX * NSM_PCR_SIZE + NSM_MODULE_ID_SIZE + NSM_USER_DATA_MAX + NSM_NONCE_MAX +
+		  NSM_PUBLIC_KEY_MAX
+};
 enum { WARNING_MAX = WHY_TEXT_MAX + 128 };
 
 struct attest_doc {
@@ -30,14 +33,16 @@ static bool same(struct bytes a, struct bytes b)
 }
 
 /* An answer to another question is worse than none: it would be handed on as proof of what was never attested. */
-static enum err answers(const struct attest_view *v, struct bytes user_data, struct bytes nonce, struct why *w)
+static enum err answers(const struct attest_view *v, const struct nsm_attestation *ask, struct why *w)
 {
-	if (!same(v->user_data, user_data))
+	if (!same(v->user_data, ask->user_data))
 		return why_set(w, ERR_NSM, "the NSM's document does not hold the user data that was to be attested");
-	if (!same(v->nonce, nonce))
+	if (!same(v->nonce, ask->nonce))
 		return why_set(w, ERR_NSM, "the NSM's document does not hold the nonce that was to be attested");
-	if (v->public_key.p != NULL)
-		return why_set(w, ERR_NSM, "the NSM's document holds a public key, and none was to be attested");
+	if (!same(v->public_key, ask->public_key))
+		return why_set(
+			w, ERR_NSM,
+			"the NSM's document does not hold the public key that was to be attested, or one too many");
 	return ERR_OK;
 }
 
@@ -65,18 +70,16 @@ static enum err judge(struct attest *a, struct attest_doc *d, struct why *w)
 	return ERR_OK;
 }
 
-static enum err fill_signed(struct attest *a, struct bytes user_data, struct bytes nonce, struct attest_doc *d,
-			    struct why *w)
+static enum err fill_signed(struct attest *a, const struct nsm_attestation *ask, struct attest_doc *d, struct why *w)
 {
-	const struct nsm_attestation ask = {.user_data = user_data, .nonce = nonce};
-	enum err e = nsm_attest(a->nsm, &ask, &d->cose, w);
+	enum err e = nsm_attest(a->nsm, ask, &d->cose, w);
 	if (e != ERR_OK)
 		return e;
 	struct why inner = {0};
 	enum verify_code unused;
 	if (attest_view_parse(buf_bytes(&d->cose), &d->view, &unused, &inner) != ERR_OK)
 		return why_set(w, ERR_NSM, "the NSM's document is not understood: %s", inner.text);
-	e = answers(&d->view, user_data, nonce, w);
+	e = answers(&d->view, ask, w);
 	return e != ERR_OK ? e : judge(a, d, w);
 }
 
@@ -89,8 +92,7 @@ static struct bytes keep(struct buf *own, struct bytes x)
 	return kept;
 }
 
-static enum err fill_dummy(struct attest *a, struct bytes user_data, struct bytes nonce, struct attest_doc *d,
-			   struct why *w)
+static enum err fill_dummy(struct attest *a, const struct nsm_attestation *ask, struct attest_doc *d, struct why *w)
 {
 	struct attest_view *v = &d->view;
 	struct nsm_description nsm;
@@ -111,8 +113,9 @@ static enum err fill_dummy(struct attest *a, struct bytes user_data, struct byte
 	v->module_id = keep(&d->own, bytes_str(nsm.module_id));
 	v->digest = bytes_str("SHA384");
 	v->timestamp_ms = clock_wall(a->clock);
-	v->user_data = keep(&d->own, user_data);
-	v->nonce = keep(&d->own, nonce);
+	v->user_data = keep(&d->own, ask->user_data);
+	v->nonce = keep(&d->own, ask->nonce);
+	v->public_key = keep(&d->own, ask->public_key);
 	(void)snprintf(d->warning, sizeof d->warning, "%s", dummy_warning);
 	return buf_check(&d->own, w);
 }
@@ -129,20 +132,22 @@ static enum attest_debug debug_of(const struct attest_doc *d)
 }
 
 enum err attest_doc_make(struct attest *a, struct bytes user_data, const struct attest_nonce *nonce,
-			 struct attest_doc **out, struct why *w)
+			 struct bytes public_key, struct attest_doc **out, struct why *w)
 {
-	struct bytes n = {NULL, 0};
+	struct nsm_attestation ask = {.user_data = user_data, .public_key = public_key};
 	if (nonce != NULL && nonce->present)
-		n = bytes_of(nonce->b, nonce->n);
-	if (user_data.n > NSM_USER_DATA_MAX || n.n > NSM_NONCE_MAX)
-		return why_set(w, ERR_INTERNAL, "%zu bytes of user data and %zu of nonce are more than can be attested",
-			       user_data.n, n.n);
+		ask.nonce = bytes_of(nonce->b, nonce->n);
+	if (user_data.n > NSM_USER_DATA_MAX || ask.nonce.n > NSM_NONCE_MAX || public_key.n > NSM_PUBLIC_KEY_MAX)
+		return why_set(
+			w, ERR_INTERNAL,
+			"%zu bytes of user data, %zu of nonce and %zu of public key are more than can be attested",
+			user_data.n, ask.nonce.n, public_key.n);
 	struct attest_doc *d = calloc(1, sizeof *d);
 	if (d == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for an attestation document");
 	d->cose = BUF_INIT(NSM_REPLY_MAX);
 	d->own = BUF_INIT(OWN_MAX);
-	enum err e = nsm_is_dummy(a->nsm) ? fill_dummy(a, user_data, n, d, w) : fill_signed(a, user_data, n, d, w);
+	enum err e = nsm_is_dummy(a->nsm) ? fill_dummy(a, &ask, d, w) : fill_signed(a, &ask, d, w);
 	atomic_store(&a->verified, e == ERR_OK && d->verified);
 	atomic_store(&a->debug, e == ERR_OK ? debug_of(d) : ATTEST_DEBUG_UNKNOWN);
 	if (e != ERR_OK) {

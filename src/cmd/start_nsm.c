@@ -90,7 +90,7 @@ enum err start_first_document(struct app *app, struct log *log, struct why *w)
 		return ERR_OK;
 	struct notice notice;
 	notice_begin(&notice, app->config->nsm);
-	const enum err e = attest_doc_make(app->attest, bytes_of(NULL, 0), NULL, &d, w);
+	const enum err e = attest_doc_make(app->attest, bytes_of(NULL, 0), NULL, bytes_of(NULL, 0), &d, w);
 	notice_end(&notice);
 	if (e != ERR_OK)
 		return why_set(w, e, "the NSM (%s) gives no attestation document, so the server does not start: %s",

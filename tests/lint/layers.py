@@ -21,7 +21,7 @@ RANK = {layer: rank for rank, line in enumerate(ORDER) for layer in line}
 # include/NAME.h belongs to layer NAME but for these.
 HEADER_OF = {
     "cborio": "cbor", "cose": "cbor", "cert": "crypto", "simulator": "nsm", "verify": "attest", "fetch": "net",
-    "rsa": "crypto", "user": "session",
+    "rsa": "crypto", "user": "session", "proxy": "net", "budget": "attest", "keys": "session",
 }
 MAIN_MAY = {"cmd", "base"}
 

@@ -138,7 +138,7 @@ static void a_dummy_document_shows_its_pcrs_and_warns(void **s)
 	struct attest_doc *d = NULL;
 	struct buf out = BUF_INIT(16384);
 	struct why w;
-	assert_int_equal(attest_doc_make(a, BYTES_LIT("{}"), &nonce, &d, &w), ERR_OK);
+	assert_int_equal(attest_doc_make(a, BYTES_LIT("{}"), &nonce, bytes_of(NULL, 0), &d, &w), ERR_OK);
 	attest_doc_json(d, &out);
 	assert_string_equal(
 		buf_cstr(&out),
@@ -175,13 +175,17 @@ static void what_is_attested_is_limited_in_every_back_end(void **s)
 		struct attest *a = attester(t, nsms[i], "");
 		struct attest_doc *d = NULL;
 		struct why w;
-		assert_int_equal(attest_doc_make(a, bytes_of(zeros, NSM_USER_DATA_MAX), &nonce, &d, &w), ERR_OK);
+		assert_int_equal(
+			attest_doc_make(a, bytes_of(zeros, NSM_USER_DATA_MAX), &nonce, bytes_of(NULL, 0), &d, &w),
+			ERR_OK);
 		attest_doc_free(d);
 		d = NULL;
-		assert_int_equal(attest_doc_make(a, bytes_of(zeros, NSM_USER_DATA_MAX + 1), &nonce, &d, &w),
-				 ERR_INTERNAL);
+		assert_int_equal(
+			attest_doc_make(a, bytes_of(zeros, NSM_USER_DATA_MAX + 1), &nonce, bytes_of(NULL, 0), &d, &w),
+			ERR_INTERNAL);
 		nonce.n++;
-		assert_int_equal(attest_doc_make(a, bytes_of(zeros, 1), &nonce, &d, &w), ERR_INTERNAL);
+		assert_int_equal(attest_doc_make(a, bytes_of(zeros, 1), &nonce, bytes_of(NULL, 0), &d, &w),
+				 ERR_INTERNAL);
 		nonce.n--;
 		assert_null(d);
 		attest_free(a);
@@ -198,7 +202,7 @@ static void a_document_is_shown_as_the_nsm_gave_it(void **s)
 	struct attest_doc *d = NULL;
 	struct buf out = BUF_INIT(16384), want = BUF_INIT(16384), cose = BUF_INIT(NSM_REPLY_MAX);
 	struct why w;
-	assert_int_equal(attest_doc_make(a, BYTES_LIT("user data"), &nonce, &d, &w), ERR_OK);
+	assert_int_equal(attest_doc_make(a, BYTES_LIT("user data"), &nonce, bytes_of(NULL, 0), &d, &w), ERR_OK);
 	doc_make(&t->spec, &cose);
 	assert_true(bytes_equal(attest_doc_cose(d), buf_bytes(&cose)));
 	buf_put_str(&want, "{\"module_id\":\"i-0-enc1\",\"timestamp\":1706198400000,\"digest\":\"SHA384\",\"pcrs\":{");
@@ -236,7 +240,7 @@ static enum err ask(struct world *t, const char *nonce, struct why *w)
 	struct attest_doc *d = NULL;
 	if (nonce != NULL)
 		n = nonce_of(nonce);
-	enum err e = attest_doc_make(a, BYTES_LIT("user data"), &n, &d, w);
+	enum err e = attest_doc_make(a, BYTES_LIT("user data"), &n, bytes_of(NULL, 0), &d, w);
 	assert_int_equal(d != NULL, e == ERR_OK);
 	attest_doc_free(d);
 	attest_free(a);
@@ -326,7 +330,7 @@ static void verified(struct attest *a, bool want, const char *warning)
 	struct attest_doc *d = NULL;
 	struct buf out = BUF_INIT(65536);
 	struct why w = {.text = ""};
-	if (attest_doc_make(a, BYTES_LIT("user data"), NULL, &d, &w) != ERR_OK)
+	if (attest_doc_make(a, BYTES_LIT("user data"), NULL, bytes_of(NULL, 0), &d, &w) != ERR_OK)
 		fail_msg("%s", w.text);
 	const char *says = attest_doc_warning(d);
 	assert_int_equal(attest_doc_verified(d), want);
@@ -376,7 +380,7 @@ static void a_known_leaf_does_not_vouch_for_a_document(void **s)
 	enum verify_code fault;
 	struct why w;
 	verified(a, true, NULL);
-	assert_int_equal(attest_doc_make(a, BYTES_LIT("user data"), NULL, &d, &w), ERR_OK);
+	assert_int_equal(attest_doc_make(a, BYTES_LIT("user data"), NULL, bytes_of(NULL, 0), &d, &w), ERR_OK);
 	assert_int_equal(attest_view_parse(attest_doc_cose(d), &v, &fault, &w), ERR_OK);
 	const struct {
 		struct bytes spoil;
@@ -426,7 +430,7 @@ static void what_is_known_of_the_enclave_comes_from_the_last_document(void **s)
 	t->fake.answer = NULL;
 	t->fake.replies[0] = BYTES_LIT("\xa1\x65"
 				       "Error\x6dInternalError");
-	assert_int_equal(attest_doc_make(a, BYTES_LIT("user data"), NULL, &d, &w), ERR_NSM_REFUSED);
+	assert_int_equal(attest_doc_make(a, BYTES_LIT("user data"), NULL, bytes_of(NULL, 0), &d, &w), ERR_NSM_REFUSED);
 	assert_false(attest_verified(a));
 	assert_int_equal(attest_debug(a), ATTEST_DEBUG_UNKNOWN);
 	t->fake.answer = simulate;
