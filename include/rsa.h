@@ -1,4 +1,4 @@
-/* rsa.h - a user's own RSA key pair: made, kept in a PEM file, and used to unwrap a session key.
+/* rsa.h - an RSA key pair of one's own: made, kept in a PEM file, and used to unwrap a session key or open a message.
  *
  * The public half of a caller's key, as the server sees it, is crypto_rsa_* in crypto.h. Part of src/crypto.
  */
@@ -36,5 +36,7 @@ unsigned rsa_key_bits(const struct rsa_key *k);
 /* RSA-OAEP with SHA-256 for hash and MGF1, no label. ERR_BAD_MESSAGE, told: not wrapped for this key, or more than
  * SECRET_MAX bytes. */
 enum err rsa_key_unwrap(const struct rsa_key *k, struct bytes wrapped, struct secret *out, struct why *w) MUST_USE;
+/* The same for any message; appends it. ERR_BAD_MESSAGE, told alike for all that can be wrong. */
+enum err rsa_key_decrypt(const struct rsa_key *k, struct bytes ciphertext, struct buf *out, struct why *w) MUST_USE;
 
 #endif

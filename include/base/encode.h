@@ -27,6 +27,8 @@ void buf_put_base64(struct buf *b, struct bytes in);
 
 /* What others wrote, for a terminal: printable ASCII as it is, other characters as \u{1f600}, bytes of none as \xff. */
 void buf_put_plain(struct buf *b, struct bytes text);
+/* The same where there is no more room than the text takes: all else becomes ?. Returns it. */
+char *text_mask(char *text);
 
 /* Well-formed UTF-8 (RFC 3629): no surrogates, no overlong forms, nothing above U+10FFFF. */
 bool utf8_valid(struct bytes in);

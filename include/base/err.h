@@ -16,44 +16,48 @@
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 
 /*      name              HTTP  wire code                 public text (RFC 9457 title) */
-#define ERR_TABLE(X)                                                                                           \
-	X(OK, 200, "ok", "Success")                                                                            \
-	/* the request itself */                                                                               \
-	X(MALFORMED, 400, "malformed_request", "The request is malformed")                                     \
-	X(BAD_KEY, 400, "invalid_public_key", "The public key cannot be used")                                 \
-	X(BAD_MESSAGE, 400, "decryption_failed", "The message does not belong to this session or was altered") \
-	X(SESSION, 401, "session_unknown", "The session is unknown, ended or expired")                         \
-	X(SESSION_SPENT, 401, "session_exhausted", "The session has used up its messages")                     \
-	X(HOST, 403, "host_not_allowed", "The Host header names a host that is not served here")               \
-	X(ORIGIN, 403, "origin_not_allowed", "Requests from web pages of other origins are refused")           \
-	X(NOT_FOUND, 404, "not_found", "There is nothing at this path")                                        \
-	X(KEY_GONE, 404, "key_unknown", "The key is unknown or expired")                                       \
-	X(METHOD, 405, "method_not_allowed", "The path does not answer to this method")                        \
-	X(REPLAY, 409, "replay", "This message was seen before")                                               \
-	X(TOO_LARGE, 413, "body_too_large", "The request body is too large")                                   \
-	X(MEDIA_TYPE, 415, "unsupported_media_type", "The request body must be application/json")              \
-	X(INVALID, 422, "validation_failed", "The request does not have the required form")                    \
-	/* limits */                                                                                           \
-	X(RATE, 429, "rate_limited", "Too many requests")                                                      \
-	X(SESSIONS_FULL, 503, "too_many_sessions", "The session table is full")                                \
-	X(KEYS_FULL, 503, "too_many_keys", "Too many generated keys are kept")                                 \
-	X(IVS_FULL, 503, "too_many_seen_ivs", "The replay table is full")                                      \
-	X(BODIES_FULL, 503, "too_many_body_bytes", "Too many request bytes are in flight")                     \
-	X(CONNS_FULL, 503, "too_many_connections", "Too many connections are open")                            \
-	X(BUSY, 503, "busy", "The server is busy")                                                             \
-	/* ourselves and what we stand on */                                                                   \
-	X(INTERNAL, 500, "internal_error", "Something went wrong inside the server")                           \
-	X(MEMORY, 503, "out_of_memory", "The server is out of memory")                                         \
-	X(CRYPTO, 500, "internal_error", "Something went wrong inside the server")                             \
-	X(SEALED, 500, "sealed_data_invalid", "Stored data failed its integrity check")                        \
-	X(STORE, 503, "storage_unavailable", "The session database cannot be written")                         \
-	X(NSM, 503, "nsm_unavailable", "The Nitro Secure Module did not answer")                               \
-	X(NSM_REFUSED, 503, "nsm_unavailable", "The Nitro Secure Module did not answer")                       \
-	X(METADATA, 503, "metadata_invalid", "The agent metadata file cannot be used")                         \
-	X(CLAIMS, 500, "claims_too_large", "The attested claims exceed 512 bytes")                             \
-	/* only before serving: these reach a person at a terminal, never a client */                          \
-	X(USAGE, 500, "usage", "Wrong usage")                                                                  \
-	X(CONFIG, 500, "config", "The configuration is wrong")                                                 \
+#define ERR_TABLE(X)                                                                                         \
+	X(OK, 200, "ok", "Success")                                                                          \
+	/* the request itself */                                                                             \
+	X(MALFORMED, 400, "malformed_request", "The request is malformed")                                   \
+	X(BAD_KEY, 400, "invalid_public_key", "The public key cannot be used")                               \
+	X(BAD_MESSAGE, 400, "decryption_failed", "The message was altered or is for another session or key") \
+	X(SESSION, 401, "session_unknown", "The session is unknown, ended or expired")                       \
+	X(SESSION_SPENT, 401, "session_exhausted", "The session has used up its messages")                   \
+	X(IDENTITY, 401, "identity_missing", "A client certificate is needed")                               \
+	X(HOST, 403, "host_not_allowed", "The Host header names a host that is not served here")             \
+	X(ORIGIN, 403, "origin_not_allowed", "Requests from web pages of other origins are refused")         \
+	X(UNATTESTED, 403, "peer_refused", "The report does not prove the enclave that is wanted")           \
+	X(NOT_FOUND, 404, "not_found", "There is nothing at this path")                                      \
+	X(KEY_GONE, 404, "key_unknown", "The key is unknown or expired")                                     \
+	X(METHOD, 405, "method_not_allowed", "The path does not answer to this method")                      \
+	X(REPLAY, 409, "replay", "This message was seen before")                                             \
+	X(CHALLENGE, 409, "challenge_unknown", "The challenge is unknown, used or too old")                  \
+	X(TOO_LARGE, 413, "body_too_large", "The request body is too large")                                 \
+	X(QUOTA, 413, "quota_exceeded", "There is no room left for this identity")                           \
+	X(MEDIA_TYPE, 415, "unsupported_media_type", "The request body must be application/json")            \
+	X(INVALID, 422, "validation_failed", "The request does not have the required form")                  \
+	/* limits */                                                                                         \
+	X(RATE, 429, "rate_limited", "Too many requests")                                                    \
+	X(SESSIONS_FULL, 503, "too_many_sessions", "The session table is full")                              \
+	X(KEYS_FULL, 503, "too_many_keys", "Too many generated keys are kept")                               \
+	X(IVS_FULL, 503, "too_many_seen_ivs", "The replay table is full")                                    \
+	X(BODIES_FULL, 503, "too_many_body_bytes", "Too many request bytes are in flight")                   \
+	X(CONNS_FULL, 503, "too_many_connections", "Too many connections are open")                          \
+	X(BUSY, 503, "busy", "The server is busy")                                                           \
+	/* ourselves and what we stand on */                                                                 \
+	X(INTERNAL, 500, "internal_error", "Something went wrong inside the server")                         \
+	X(MEMORY, 503, "out_of_memory", "The server is out of memory")                                       \
+	X(CRYPTO, 500, "internal_error", "Something went wrong inside the server")                           \
+	X(SEALED, 500, "sealed_data_invalid", "Stored data failed its integrity check")                      \
+	X(STORE, 503, "storage_unavailable", "The database cannot be written")                               \
+	X(NSM, 503, "nsm_unavailable", "The Nitro Secure Module did not answer")                             \
+	X(NSM_REFUSED, 503, "nsm_unavailable", "The Nitro Secure Module did not answer")                     \
+	X(METADATA, 503, "metadata_invalid", "The agent metadata file cannot be used")                       \
+	X(CLAIMS, 500, "claims_too_large", "The attested claims exceed 512 bytes")                           \
+	/* only before serving: these reach a person at a terminal, never a client */                        \
+	X(USAGE, 500, "usage", "Wrong usage")                                                                \
+	X(CONFIG, 500, "config", "The configuration is wrong")                                               \
 	X(ENVIRONMENT, 500, "environment", "The environment is not usable")
 
 enum err {

@@ -206,6 +206,14 @@ void buf_put_plain(struct buf *b, struct bytes text)
 	}
 }
 
+char *text_mask(char *text)
+{
+	for (char *c = text; *c != '\0'; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	return text;
+}
+
 bool utf8_valid(struct bytes in)
 {
 	const uint8_t *p = in.p;

@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include <limits.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,11 +25,57 @@ enum err crypto_fault(struct why *w, const char *what)
 	return why_set(w, ERR_CRYPTO, "OpenSSL: %s: %s", what, reason != NULL ? reason : "no reason given");
 }
 
+/* ---- OpenSSL's memory ---- */
+
+/* OpenSSL wipes what it calls secret and no more: an unwrapped key's padded form, a message's buffer in a TLS
+ * connection stay behind in freed memory otherwise. */
+static void wiping_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	if (p != NULL)
+		mem_wipe(p, malloc_usable_size(p));
+	free(p);
+}
+
+static void *wiping_malloc(size_t n, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return malloc(n);
+}
+
+static void *wiping_realloc(void *p, size_t n, const char *file, int line)
+{
+	const size_t had = p != NULL ? malloc_usable_size(p) : 0;
+	void *q = n > 0 ? malloc(n) : NULL;
+
+	if (n > 0 && q == NULL)
+		return NULL;
+	if (q != NULL && p != NULL)
+		memcpy(q, p, had < n ? had : n);
+	wiping_free(p, file, line);
+	return q;
+}
+
+/* Refused once OpenSSL has memory, which is fine where it was done before. */
+static bool wipe_what_is_freed(void)
+{
+	CRYPTO_free_fn free_fn;
+
+	if (CRYPTO_set_mem_functions(wiping_malloc, wiping_realloc, wiping_free) == 1)
+		return true;
+	CRYPTO_get_mem_functions(NULL, NULL, &free_fn);
+	return free_fn == wiping_free;
+}
+
 enum err crypto_new(struct crypto **out, struct why *w)
 {
 	enum err e = ERR_OK;
 	struct crypto *c;
 
+	if (!wipe_what_is_freed())
+		return why_set(w, ERR_CRYPTO, "OpenSSL was used before its memory could be made to be wiped");
 	/* openssl.cnf and $OPENSSL_CONF could load other providers into the process; nothing here wants them. */
 	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
 		return crypto_fault(w, "initialisation");

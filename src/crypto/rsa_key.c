@@ -295,7 +295,10 @@ unsigned rsa_key_bits(const struct rsa_key *k)
 	return k->bits;
 }
 
-enum err rsa_key_unwrap(const struct rsa_key *k, struct bytes wrapped, struct secret *out, struct why *w)
+/* All that can be wrong with the padding is one fault, and OpenSSL looks at the whole of it in constant time: whoever
+ * sends ciphertexts learns nothing from it that would open another one (Manger). */
+static enum err open_oaep(const struct rsa_key *k, struct bytes ciphertext, uint8_t plain[RSA_WRAPPED_MAX], size_t *n,
+			  struct why *w)
 {
 	char oaep[] = OSSL_PKEY_RSA_PAD_MODE_OAEP, hash[] = "SHA2-256";
 	const OSSL_PARAM params[] = {
@@ -305,20 +308,45 @@ enum err rsa_key_unwrap(const struct rsa_key *k, struct bytes wrapped, struct se
 		OSSL_PARAM_construct_end(),
 	};
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, k->key, NULL);
-	uint8_t made[RSA_WRAPPED_MAX];
-	size_t n = sizeof made;
-	enum err e;
+	enum err e = ERR_OK;
 
+	*n = RSA_WRAPPED_MAX;
 	if (ctx == NULL || EVP_PKEY_decrypt_init_ex(ctx, params) != 1)
-		e = crypto_fault(w, "unwrapping with RSA-OAEP");
-	else if (wrapped.n != (k->bits + 7) / 8 || EVP_PKEY_decrypt(ctx, made, &n, wrapped.p, wrapped.n) != 1 ||
-		 n > SECRET_MAX)
-		e = why_tell(w, ERR_BAD_MESSAGE, NULL,
-			     "The session key was not wrapped for this RSA key (RSA-OAEP with SHA-256)");
-	else
-		e = secret_set(out, bytes_of(made, n), w);
+		e = crypto_fault(w, "decrypting with RSA-OAEP");
+	else if (ciphertext.n != (k->bits + 7) / 8 || EVP_PKEY_decrypt(ctx, plain, n, ciphertext.p, ciphertext.n) != 1)
+		e = why_tell(
+			w, ERR_BAD_MESSAGE, NULL,
+			"The message was not encrypted for this RSA key (RSA-OAEP with SHA-256), or it was altered");
 	ERR_clear_error();
 	EVP_PKEY_CTX_free(ctx);
-	mem_wipe(made, sizeof made);
+	return e;
+}
+
+enum err rsa_key_unwrap(const struct rsa_key *k, struct bytes wrapped, struct secret *out, struct why *w)
+{
+	uint8_t plain[RSA_WRAPPED_MAX];
+	size_t n = 0;
+	enum err e = open_oaep(k, wrapped, plain, &n, w);
+
+	if (e == ERR_BAD_MESSAGE || (e == ERR_OK && n > SECRET_MAX))
+		e = why_tell(w, ERR_BAD_MESSAGE, NULL,
+			     "The session key was not wrapped for this RSA key (RSA-OAEP with SHA-256)");
+	if (e == ERR_OK)
+		e = secret_set(out, bytes_of(plain, n), w);
+	mem_wipe(plain, sizeof plain);
+	return e;
+}
+
+enum err rsa_key_decrypt(const struct rsa_key *k, struct bytes ciphertext, struct buf *out, struct why *w)
+{
+	uint8_t plain[RSA_WRAPPED_MAX];
+	size_t n = 0;
+	enum err e = open_oaep(k, ciphertext, plain, &n, w);
+
+	if (e == ERR_OK) {
+		buf_put(out, plain, n);
+		e = buf_check(out, w);
+	}
+	mem_wipe(plain, sizeof plain);
 	return e;
 }

@@ -6,9 +6,12 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/encode.h"
 #include "crypto.h"
@@ -287,9 +290,45 @@ static int stop(void **state)
 	return 0;
 }
 
+/* How many of the bytes at p are `mark`: through a descriptor, because the memory is nobody's. */
+static size_t marks_at(const uint8_t *p, size_t n, uint8_t mark)
+{
+	const int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	uint8_t *seen = calloc(1, n);
+	size_t found = 0;
+
+	assert_true(mem >= 0);
+	assert_non_null(seen);
+	if (pread(mem, seen, n, (off_t)(uintptr_t)p) == (ssize_t)n)
+		for (size_t i = 0; i < n; i++)
+			found += seen[i] == mark;
+	free(seen);
+	close(mem);
+	return found;
+}
+
+static void what_openssl_frees_is_wiped(void **state)
+{
+	enum { SIZE = 4096, MARK = 0xa5 };
+	uint8_t *p = OPENSSL_malloc(SIZE);
+
+	(void)state;
+	assert_non_null(p);
+	memset(p, MARK, SIZE);
+	assert_int_equal(marks_at(p, SIZE, MARK), SIZE);
+	uint8_t *moved = OPENSSL_realloc(p, (size_t)64 * SIZE);
+	assert_non_null(moved);
+	assert_int_equal(moved[SIZE - 1], MARK);
+	if (moved != p)
+		assert_true(marks_at(p, SIZE, MARK) < 16);
+	OPENSSL_free(moved);
+	assert_true(marks_at(moved, SIZE, MARK) < 16);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_openssl_frees_is_wiped),
 		cmocka_unit_test(sha256_has_the_values_of_fips_180),
 		cmocka_unit_test(sha384_has_the_values_of_fips_180),
 		cmocka_unit_test(sha256_piece_by_piece_is_the_same),

@@ -176,6 +176,15 @@ static void what_a_terminal_would_act_on_is_escaped(void **s)
 	buf_free(&out);
 }
 
+static void what_a_terminal_would_act_on_is_masked(void **s)
+{
+	(void)s;
+	char text[] = " a~\\\"\x01\x1b\x7f\n\xc3\xbcz", empty[] = "";
+	assert_string_equal(text_mask(text), " a~\\\"??????z");
+	assert_ptr_equal(text_mask(text), text);
+	assert_string_equal(text_mask(empty), "");
+}
+
 static void utf8_is_taken_as_rfc_3629_has_it(void **state)
 {
 	static const char *const good[] = {
@@ -258,6 +267,7 @@ int main(void)
 		cmocka_unit_test(hex_takes_both_cases_and_nothing_else),
 		cmocka_unit_test(buffers_take_encoded_bytes),
 		cmocka_unit_test(what_a_terminal_would_act_on_is_escaped),
+		cmocka_unit_test(what_a_terminal_would_act_on_is_masked),
 		cmocka_unit_test(utf8_is_taken_as_rfc_3629_has_it),
 		cmocka_unit_test(every_code_point_but_surrogates_is_utf8),
 	};
