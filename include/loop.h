@@ -7,7 +7,8 @@
  * What can block or takes longer than about a millisecond runs as a job on a worker; its `done` is called on the loop's
  * thread. LANE_NSM has one thread of its own, because the driver answers one request at a time anyway and a slow NSM
  * must not hold up RSA. LANE_BULK has one too: work on heavy bodies and verifications, which take up to seconds, so
- * that none of it keeps RSA waiting. LANE_CPU has as many as loop_new was told.
+ * that none of it keeps RSA waiting. LANE_KEYS has one for the making of key pairs, which outsiders can ask for and
+ * which takes some tenths of a second. LANE_CPU has as many as loop_new was told.
  */
 #ifndef ATTESTD_LOOP_H
 #define ATTESTD_LOOP_H
@@ -38,7 +39,7 @@ struct loop_timer {
 	struct loop_timer *prev, *next;
 };
 
-enum loop_lane { LANE_CPU, LANE_NSM, LANE_BULK, LANE_COUNT };
+enum loop_lane { LANE_CPU, LANE_NSM, LANE_BULK, LANE_KEYS, LANE_COUNT };
 
 /* Embedded by value in the work's own data. run: on a worker, touching nothing but its own data. done: on the loop's
  * thread; always called once after loop_submit returned ERR_OK. */

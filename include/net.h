@@ -57,9 +57,10 @@ struct net_listener {
 	struct loop_io io; /* this and `pause` are the module's; io.fd is -1 while closed */
 	struct loop_timer pause;
 };
-/* loop, accepted, failed and ctx are set by the caller. Takes fd over, on failure too. */
+/* loop, accepted, failed and ctx are set by the caller. Takes fd, which is non-blocking, over, on failure too. Both
+ * callbacks may close the listener, but not free it. */
 enum err net_listener_open(struct net_listener *l, int fd, struct why *w) MUST_USE;
-void net_listener_close(struct net_listener *l); /* closes the descriptor; a closed one is fine */
+void net_listener_close(struct net_listener *l); /* closes the descriptor; fine if closed or all zeroes */
 
 /* ---- connecting ---- */
 struct net_target {

@@ -3,12 +3,13 @@
  *
  * Each accepted connection gets one of its own to the route's target. Bytes go both ways until both ends have said that
  * they are done; an end that is done sending (half-close) still receives. An end that breaks (reset, error, time)
- * breaks the other one, by a reset where there is such a thing, so that what was cut off never looks complete.
+ * breaks the other one, by a reset so that what was cut off never looks complete. Only TCP has one: a Unix socket or
+ * vsock is just closed, and what a reader sees of it is an end. TCP's urgent data is carried in line.
  *
  * Memory: a connection through which nothing flows holds its struct and two descriptors. One whose reader is slower
  * than its writer holds one pipe (splice(2), where the kernel has it for both sockets) or buffer of PROXY_BUFFER bytes
  * for each direction, and its writer waits. Part of src/net; all on the loop's thread but the look-up of names
- * (LANE_CPU).
+ * (LANE_CPU). The process must ignore SIGPIPE.
  */
 #ifndef ATTESTD_PROXY_H
 #define ATTESTD_PROXY_H
@@ -25,15 +26,17 @@ enum {
 };
 
 struct proxy_limits {
-	int64_t max_connections; /* in all; one more is closed at once */
+	int64_t max_connections; /* in all; one more is reset at once */
 	int64_t max_per_source;	 /* of one IPv4 address, IPv6 /64, CID, or user of a Unix socket; 0: no limit */
 	int64_t connect_ms;	 /* until the target must have answered, all tries together; the client waits */
 	int64_t idle_ms;	 /* without a byte either way, and for an end to take what is there for it */
 };
 
+/* Of those accepted, which those refused are not, each is open or has ended in one way: failed (no target in
+ * connect_ms), timed_out (idle), broken (by an end; a client that did not wait is one), or orderly. */
 struct proxy_counters {
 	uint64_t accepted, refused_full, refused_source, connected, failed, retries, timed_out, broken;
-	uint64_t bytes_in, bytes_out; /* from clients to targets, and back */
+	uint64_t bytes_in, bytes_out; /* from clients to targets, and back: what was handed on */
 	uint64_t open;
 };
 

@@ -7,8 +7,8 @@
 
 enum { URGENT, ORDINARY, QUEUES };
 
-/* One thread each of LANE_NSM and LANE_BULK; the others are LANE_CPU's. */
-static const enum loop_lane single[] = {LANE_NSM, LANE_BULK};
+/* One thread each; the others are LANE_CPU's. */
+static const enum loop_lane single[] = {LANE_NSM, LANE_BULK, LANE_KEYS};
 enum { SINGLES = sizeof single / sizeof single[0] };
 
 struct queue {

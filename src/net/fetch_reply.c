@@ -341,5 +341,6 @@ void fetch_reply_free(struct fetch_reply *r)
 	if (r == NULL)
 		return;
 	buf_free(&r->body);
+	tls_peer_free(r->peer);
 	*r = (struct fetch_reply){.body = BUF_INIT(r->body.max)};
 }

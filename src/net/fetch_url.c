@@ -1,17 +1,18 @@
 /* fetch_url.c - what a URL of a server says, read in one way only. */
 #include "fetch.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 /* After <sys/socket.h>, whose sa_family_t it uses. */
 #include <linux/vm_sockets.h>
 
-#define FORMS "use http://HOST[:PORT][/PREFIX], unix:PATH or vsock:CID:PORT"
+#include "host.h"
 
-enum { LABEL_MAX = 63, PORT_DIGITS = 5, VSOCK_DIGITS = 10, SHOWN_MAX = 64 };
+#define FORMS                                                                                  \
+	"use http://HOST[:PORT][/PREFIX], unix:PATH or vsock:CID:PORT, and for TLS https://, " \
+	"https+unix: or https+vsock:"
+
+enum { SHOWN_MAX = 64 };
 
 static bool is_digit(uint8_t c)
 {
@@ -52,90 +53,30 @@ static void keep(char *out, struct bytes x)
 	out[x.n] = '\0';
 }
 
-/* A decimal number in its shortest form, so that one number has one text. */
-static bool is_number(struct bytes x, size_t digits, uint64_t least, uint64_t most)
-{
-	uint64_t v = 0;
-	if (x.n == 0 || x.n > digits || (x.n > 1 && x.p[0] == '0'))
-		return false;
-	for (size_t i = 0; i < x.n; i++) {
-		if (!is_digit(x.p[i]))
-			return false;
-		v = v * 10 + (uint64_t)(x.p[i] - '0');
-	}
-	return v >= least && v <= most;
-}
-
-/* What the resolver would take for a number in one of inet_aton(3)'s many forms, all of which name other hosts than
- * they seem to: 127.1, 010.0.0.1, 0x7f000001, 2130706433. */
-static bool ends_in_number(struct bytes host)
-{
-	size_t at = host.n;
-	while (at > 0 && host.p[at - 1] != '.')
-		at--;
-	const struct bytes label = from(host, at);
-	if (starts(label, "0x"))
-		return true;
-	for (size_t i = 0; i < label.n; i++)
-		if (!is_digit(label.p[i]))
-			return false;
-	return true;
-}
-
-static bool is_name(struct bytes host)
-{
-	size_t label = 0;
-	for (size_t i = 0; i < host.n; i++) {
-		const uint8_t c = host.p[i];
-		if (c == '.' ? label == 0 : !is_alnum(c) && c != '_' && (c != '-' || label == 0))
-			return false;
-		label = c == '.' ? 0 : label + 1;
-		if (label > LABEL_MAX)
-			return false;
-	}
-	return label > 0;
-}
-
-static enum err bad_host(struct bytes host, struct why *w)
-{
-	return why_tell(w, ERR_INVALID, NULL, "\"%.*s\" is neither a host's name nor an IP address; " FORMS,
-			(int)(host.n < SHOWN_MAX ? host.n : SHOWN_MAX), (const char *)host.p);
-}
-
-static enum err check_host(const char *host, bool brackets, struct why *w)
-{
-	struct in6_addr addr;
-	const struct bytes x = bytes_str(host);
-	const bool good = brackets	      ? inet_pton(AF_INET6, host, &addr) == 1
-			  : ends_in_number(x) ? inet_pton(AF_INET, host, &addr) == 1
-					      : is_name(x);
-	return good ? ERR_OK : bad_host(x, w);
-}
-
 /* x: "HOST[:PORT]". */
 static enum err parse_authority(struct fetch_url *out, struct bytes x, struct why *w)
 {
+	struct host_split s;
+	struct net_addr address;
+	uint16_t port;
 	if (find(x, '@') < x.n)
 		return why_tell(w, ERR_INVALID, NULL,
 				"a URL with a user's name or a password in it is refused; " FORMS);
-	const bool brackets = x.n > 0 && x.p[0] == '[';
-	const size_t n = brackets ? find(x, ']') : find(x, ':');
-	if (brackets && n == x.n)
+	if (!host_split(&s, x))
 		return why_tell(w, ERR_INVALID, NULL, "the URL lacks the ] of its IPv6 address; " FORMS);
-	const struct bytes host = brackets ? bytes_of(x.p + 1, n - 1) : bytes_of(x.p, n);
-	const struct bytes rest = from(x, brackets ? n + 1 : n);
-	if (host.n == 0 || host.n > FETCH_HOST_MAX)
+	if (s.host.n == 0 || s.host.n > FETCH_HOST_MAX)
 		return why_tell(w, ERR_INVALID, NULL, "a URL's host has 1 to %d bytes, and this one has %zu; " FORMS,
-				(int)FETCH_HOST_MAX, host.n);
-	if (memchr(host.p, 0, host.n) != NULL)
-		return bad_host(host, w);
-	if (rest.n > 0 && (rest.p[0] != ':' || !is_number(from(rest, 1), PORT_DIGITS, 1, UINT16_MAX)))
+				(int)FETCH_HOST_MAX, s.host.n);
+	if (s.rest.n > 0 && !host_port(s.rest, 1, &port))
 		return why_tell(w, ERR_INVALID, NULL, "the URL has no port from 1 to 65535 behind its host; " FORMS);
+	if (host_read(&address, &s, 0) == HOST_BAD)
+		return why_tell(w, ERR_INVALID, NULL, "\"%.*s\" is neither a host's name nor an IP address; " FORMS,
+				(int)(s.host.n < SHOWN_MAX ? s.host.n : SHOWN_MAX), (const char *)s.host.p);
 	out->kind = NET_TCP;
-	keep(out->host, host);
-	keep(out->port, rest.n > 0 ? from(rest, 1) : BYTES_LIT("80"));
+	keep(out->host, s.host);
+	keep(out->port, s.rest.n > 0 ? from(s.rest, 1) : out->tls ? BYTES_LIT("443") : BYTES_LIT("80"));
 	keep(out->authority, x);
-	return check_host(out->host, brackets, w);
+	return ERR_OK;
 }
 
 /* Index of the first byte that a path may not have; x.n if there is none. */
@@ -195,8 +136,9 @@ static enum err parse_unix(struct fetch_url *out, struct bytes path, struct why 
 static enum err parse_vsock(struct fetch_url *out, struct bytes x, struct why *w)
 {
 	const size_t n = find(x, ':');
-	if (n == x.n || !is_number(bytes_of(x.p, n), VSOCK_DIGITS, 0, VMADDR_CID_ANY - 1) ||
-	    !is_number(from(x, n + 1), VSOCK_DIGITS, 1, VMADDR_PORT_ANY - 1))
+	uint32_t cid, port;
+	if (n == x.n || !host_number(bytes_of(x.p, n), 0, VMADDR_CID_ANY - 1, &cid) ||
+	    !host_number(from(x, n + 1), 1, VMADDR_PORT_ANY - 1, &port))
 		return why_tell(w, ERR_INVALID, NULL,
 				"vsock: lacks a CID from 0 to %u and a port from 1 to %u, as in vsock:16:9000; " FORMS,
 				VMADDR_CID_ANY - 1, VMADDR_PORT_ANY - 1);
@@ -209,26 +151,26 @@ static enum err parse_vsock(struct fetch_url *out, struct bytes x, struct why *w
 
 enum err fetch_url_parse(struct fetch_url *out, struct bytes text, struct why *w)
 {
-	struct fetch_url made = {.kind = NET_TCP};
-	enum err e;
+	static const struct {
+		const char *scheme;
+		bool tls;
+		enum err (*parse)(struct fetch_url *out, struct bytes rest, struct why *w);
+	} schemes[] = {
+		{"http://", false, parse_http}, {"unix:", false, parse_unix},	   {"vsock:", false, parse_vsock},
+		{"https://", true, parse_http}, {"https+unix:", true, parse_unix}, {"https+vsock:", true, parse_vsock},
+	};
 	if (text.n > FETCH_URL_MAX)
 		return why_tell(w, ERR_INVALID, NULL, "a URL may have %d bytes, and this one has %zu",
 				(int)FETCH_URL_MAX, text.n);
-	if (starts(text, "http://"))
-		e = parse_http(&made, from(text, strlen("http://")), w);
-	else if (starts(text, "unix:"))
-		e = parse_unix(&made, from(text, strlen("unix:")), w);
-	else if (starts(text, "vsock:"))
-		e = parse_vsock(&made, from(text, strlen("vsock:")), w);
-	else if (starts(text, "https:"))
-		e = why_tell(
-			w, ERR_INVALID, NULL,
-			"https is not supported by this client yet. The connection itself needs no TLS, because sessions "
-			"and documents are protected from end to end; " FORMS);
-	else
-		e = why_tell(w, ERR_INVALID, NULL, "\"%.*s\" is no URL of a server; " FORMS,
-			     (int)(text.n < SHOWN_MAX ? text.n : SHOWN_MAX), text.n > 0 ? (const char *)text.p : "");
-	if (e == ERR_OK)
-		*out = made;
-	return e;
+	for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+		struct fetch_url made = {.tls = schemes[i].tls};
+		if (!starts(text, schemes[i].scheme))
+			continue;
+		const enum err e = schemes[i].parse(&made, from(text, strlen(schemes[i].scheme)), w);
+		if (e == ERR_OK)
+			*out = made;
+		return e;
+	}
+	return why_tell(w, ERR_INVALID, NULL, "\"%.*s\" is no URL of a server; " FORMS,
+			(int)(text.n < SHOWN_MAX ? text.n : SHOWN_MAX), text.n > 0 ? (const char *)text.p : "");
 }

@@ -37,6 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must_be_visible(u.prefix, sizeof u.prefix);
 	must(u.authority[0] != '\0' && strnlen(u.host, sizeof u.host) < sizeof u.host && u.host[0] != '\0');
 	must(u.kind == NET_UNIX ? u.port[0] == '\0' && strlen(u.host) <= FETCH_UNIX_MAX : u.port[0] != '\0');
+	must(u.tls == (size > 5 && (data[4] == 's' || data[4] == 'S') && (data[0] == 'h' || data[0] == 'H')));
 	must(u.prefix[0] == '\0' || (u.prefix[0] == '/' && u.prefix[strlen(u.prefix) - 1] != '/'));
 	return 0;
 }

@@ -21,6 +21,8 @@
 #define OK   "HTTP/1.1 200 OK\r\n"
 #define BUSY "HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nfull"
 
+#define NO_TLS NULL, NULL, NULL
+
 enum { QUICK_MS = 200, LONG_MS = 20000, LARGE = 8 * 1024 * 1024 };
 
 struct server {
@@ -127,16 +129,17 @@ static enum err ask(const char *url, const struct fetch_request *r, struct fetch
 	return fetch(&u, r, &clock, out, w);
 }
 
-static const struct fetch_request get = {"GET", "/health", NULL, {NULL, 0}, LONG_MS, 1024};
-static const struct fetch_request hasty = {"GET", "/health", NULL, {NULL, 0}, QUICK_MS, 1024};
+static const struct fetch_request get = {"GET", "/health", NULL, {NULL, 0}, LONG_MS, 1024, NO_TLS};
+static const struct fetch_request hasty = {"GET", "/health", NULL, {NULL, 0}, QUICK_MS, 1024, NO_TLS};
 
 /* ---- what is sent ---- */
 
 static void a_request_has_these_bytes(void **s)
 {
 	(void)s;
-	const struct fetch_request post = {"POST", "/a?b=c", "application/json", BYTES_LIT("{\"k\":1}"), LONG_MS, 1024};
-	const struct fetch_request empty = {"POST", "/", "application/json", {NULL, 0}, LONG_MS, 1024};
+	const struct fetch_request post = {"POST", "/a?b=c", "application/json", BYTES_LIT("{\"k\":1}"), LONG_MS,
+					   1024,   NO_TLS};
+	const struct fetch_request empty = {"POST", "/", "application/json", {NULL, 0}, LONG_MS, 1024, NO_TLS};
 	static const char common[] = "User-Agent: attestd/" ATTESTD_VERSION
 				     "\r\nAccept: application/json\r\nConnection: close\r\n";
 	const struct {
@@ -174,15 +177,15 @@ static void a_request_that_would_not_be_one_is_not_sent(void **s)
 	(void)s;
 	static char longest[FETCH_PATH_MAX + 2] = "/";
 	const struct fetch_request bad[] = {
-		{"GET", "health", NULL, {NULL, 0}, LONG_MS, 1},
-		{"GET", "", NULL, {NULL, 0}, LONG_MS, 1},
-		{"GET", "/a b", NULL, {NULL, 0}, LONG_MS, 1},
-		{"GET", "/a\r\nX: y", NULL, {NULL, 0}, LONG_MS, 1},
-		{"GET", "/\xc3\xa4", NULL, {NULL, 0}, LONG_MS, 1},
-		{"GET /", "/", NULL, {NULL, 0}, LONG_MS, 1},
-		{"POST", "/", NULL, BYTES_LIT("{}"), LONG_MS, 1},
-		{"POST", "/", "a/b\r\nX: y", BYTES_LIT("{}"), LONG_MS, 1},
-		{"GET", longest, NULL, {NULL, 0}, LONG_MS, 1},
+		{"GET", "health", NULL, {NULL, 0}, LONG_MS, 1, NO_TLS},
+		{"GET", "", NULL, {NULL, 0}, LONG_MS, 1, NO_TLS},
+		{"GET", "/a b", NULL, {NULL, 0}, LONG_MS, 1, NO_TLS},
+		{"GET", "/a\r\nX: y", NULL, {NULL, 0}, LONG_MS, 1, NO_TLS},
+		{"GET", "/\xc3\xa4", NULL, {NULL, 0}, LONG_MS, 1, NO_TLS},
+		{"GET /", "/", NULL, {NULL, 0}, LONG_MS, 1, NO_TLS},
+		{"POST", "/", NULL, BYTES_LIT("{}"), LONG_MS, 1, NO_TLS},
+		{"POST", "/", "a/b\r\nX: y", BYTES_LIT("{}"), LONG_MS, 1, NO_TLS},
+		{"GET", longest, NULL, {NULL, 0}, LONG_MS, 1, NO_TLS},
 	};
 	struct fetch_reply reply = {.status = 7};
 	struct why w = {0};
@@ -198,7 +201,7 @@ static void the_longest_request_fits(void **s)
 {
 	(void)s;
 	static char path[FETCH_PATH_MAX + 1], url[FETCH_URL_MAX + 1];
-	const struct fetch_request r = {"POST", path, "application/json", BYTES_LIT("{}"), LONG_MS, 1024};
+	const struct fetch_request r = {"POST", path, "application/json", BYTES_LIT("{}"), LONG_MS, 1024, NO_TLS};
 	struct server p = {.says = BYTES_LIT(OK "Content-Length: 0\r\n\r\n")};
 	struct fetch_reply reply = {0};
 	struct why w = {0};
@@ -229,7 +232,7 @@ static void large_bodies_pass_both_ways(void **s)
 	p.says = buf_bytes(&reply_text);
 	listen_unix(&p, 1);
 	start(&p);
-	const struct fetch_request r = {"POST", "/", "text/plain", bytes_of(body, LARGE), LONG_MS, LARGE};
+	const struct fetch_request r = {"POST", "/", "text/plain", bytes_of(body, LARGE), LONG_MS, LARGE, NO_TLS};
 	assert_int_equal(ask(p.url, &r, &reply, &w), ERR_OK);
 	finish(&p);
 	assert_true(bytes_equal(buf_bytes(&reply.body), bytes_of(body, LARGE)));
@@ -430,7 +433,7 @@ static void a_server_that_takes_no_request_meets_the_deadline(void **s)
 {
 	(void)s;
 	uint8_t *body = calloc(1, LARGE);
-	const struct fetch_request r = {"POST", "/", "text/plain", bytes_of(body, LARGE), QUICK_MS, 1024};
+	const struct fetch_request r = {"POST", "/", "text/plain", bytes_of(body, LARGE), QUICK_MS, 1024, NO_TLS};
 	assert_non_null(body);
 	fails(BYTES_LIT(""), true, false, &r, " did not answer within 0.2 s");
 	free(body);
@@ -453,7 +456,7 @@ static void an_early_refusal_is_read_although_the_request_is_not(void **s)
 {
 	(void)s;
 	uint8_t *body = calloc(1, LARGE);
-	const struct fetch_request r = {"POST", "/", "text/plain", bytes_of(body, LARGE), LONG_MS, 1024};
+	const struct fetch_request r = {"POST", "/", "text/plain", bytes_of(body, LARGE), LONG_MS, 1024, NO_TLS};
 	assert_non_null(body);
 	for (int i = 0; i < 4; i++) {
 		struct server p = {.says = BYTES_LIT(BUSY), .stays = (i & 2) != 0};
@@ -479,7 +482,7 @@ static void a_reset_without_a_reply_is_told(void **s)
 {
 	(void)s;
 	uint8_t *body = calloc(1, LARGE);
-	const struct fetch_request r = {"POST", "/", "text/plain", bytes_of(body, LARGE), LONG_MS, 1024};
+	const struct fetch_request r = {"POST", "/", "text/plain", bytes_of(body, LARGE), LONG_MS, 1024, NO_TLS};
 	struct server p = {0};
 	struct fetch_reply reply = {0};
 	struct why w = {0};

@@ -18,21 +18,29 @@ static void each_form_is_read(void **s)
 		const char *url;
 		enum net_kind kind;
 		const char *host, *port, *authority, *prefix;
+		bool tls;
 	} cases[] = {
-		{"http://127.0.0.1:8765", NET_TCP, "127.0.0.1", "8765", "127.0.0.1:8765", ""},
-		{"http://127.0.0.1", NET_TCP, "127.0.0.1", "80", "127.0.0.1", ""},
-		{"HTTP://Enclave-7.example.org/", NET_TCP, "Enclave-7.example.org", "80", "Enclave-7.example.org", ""},
-		{"http://a_b:1/x/y//", NET_TCP, "a_b", "1", "a_b:1", "/x/y"},
+		{"http://127.0.0.1:8765", NET_TCP, "127.0.0.1", "8765", "127.0.0.1:8765", "", false},
+		{"http://127.0.0.1", NET_TCP, "127.0.0.1", "80", "127.0.0.1", "", false},
+		{"HTTP://Enclave-7.example.org/", NET_TCP, "Enclave-7.example.org", "80", "Enclave-7.example.org", "",
+		 false},
+		{"http://a_b:1/x/y//", NET_TCP, "a_b", "1", "a_b:1", "/x/y", false},
 		{"http://h:65535/%7euser/~a!b$c&d'(e)*+,;=:@-._", NET_TCP, "h", "65535", "h:65535",
-		 "/%7euser/~a!b$c&d'(e)*+,;=:@-._"},
-		{"http://[::1]:8765/p", NET_TCP, "::1", "8765", "[::1]:8765", "/p"},
-		{"http://[2001:db8::127.0.0.1]", NET_TCP, "2001:db8::127.0.0.1", "80", "[2001:db8::127.0.0.1]", ""},
-		{"http://4ever.2b", NET_TCP, "4ever.2b", "80", "4ever.2b", ""},
-		{"unix:/run/attestd/attestd.sock", NET_UNIX, "/run/attestd/attestd.sock", "", "localhost", ""},
-		{"unix:sp \xc3\xa4?#", NET_UNIX, "sp \xc3\xa4?#", "", "localhost", ""},
-		{"vsock:16:9000", NET_VSOCK, "16", "9000", "localhost", ""},
-		{"vsock:0:1", NET_VSOCK, "0", "1", "localhost", ""},
-		{"vsock:4294967294:4294967294", NET_VSOCK, "4294967294", "4294967294", "localhost", ""},
+		 "/%7euser/~a!b$c&d'(e)*+,;=:@-._", false},
+		{"http://[::1]:8765/p", NET_TCP, "::1", "8765", "[::1]:8765", "/p", false},
+		{"http://[2001:db8::127.0.0.1]", NET_TCP, "2001:db8::127.0.0.1", "80", "[2001:db8::127.0.0.1]", "",
+		 false},
+		{"http://4ever.2b", NET_TCP, "4ever.2b", "80", "4ever.2b", "", false},
+		{"unix:/run/attestd/attestd.sock", NET_UNIX, "/run/attestd/attestd.sock", "", "localhost", "", false},
+		{"unix:sp \xc3\xa4?#", NET_UNIX, "sp \xc3\xa4?#", "", "localhost", "", false},
+		{"vsock:16:9000", NET_VSOCK, "16", "9000", "localhost", "", false},
+		{"vsock:0:1", NET_VSOCK, "0", "1", "localhost", "", false},
+		{"vsock:4294967294:4294967294", NET_VSOCK, "4294967294", "4294967294", "localhost", "", false},
+		{"https://127.0.0.1:8443", NET_TCP, "127.0.0.1", "8443", "127.0.0.1:8443", "", true},
+		{"HTTPS://h/p/", NET_TCP, "h", "443", "h", "/p", true},
+		{"https://[::1]", NET_TCP, "::1", "443", "[::1]", "", true},
+		{"https+unix:/run/tls.sock", NET_UNIX, "/run/tls.sock", "", "localhost", "", true},
+		{"https+vsock:16:8443", NET_VSOCK, "16", "8443", "localhost", "", true},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct fetch_url u;
@@ -44,6 +52,7 @@ static void each_form_is_read(void **s)
 		assert_string_equal(u.port, cases[i].port);
 		assert_string_equal(u.authority, cases[i].authority);
 		assert_string_equal(u.prefix, cases[i].prefix);
+		assert_int_equal(u.tls, cases[i].tls);
 	}
 }
 
@@ -59,7 +68,9 @@ static void refuses(struct bytes text, const char *says)
 	assert_memory_equal(&u, &before, sizeof u);
 }
 
-#define FORMS "use http://HOST[:PORT][/PREFIX], unix:PATH or vsock:CID:PORT"
+#define FORMS                                                                                  \
+	"use http://HOST[:PORT][/PREFIX], unix:PATH or vsock:CID:PORT, and for TLS https://, " \
+	"https+unix: or https+vsock:"
 
 static void anything_else_is_refused_with_the_forms(void **s)
 {
@@ -72,6 +83,15 @@ static void anything_else_is_refused_with_the_forms(void **s)
 		{"ftp://h", "is no URL of a server; " FORMS},
 		{" http://h", "is no URL of a server; " FORMS},
 		{"http:/h", "is no URL of a server; " FORMS},
+		{"https:h", "is no URL of a server; " FORMS},
+		{"http+unix:/a", "is no URL of a server; " FORMS},
+		{"https+tcp:h:1", "is no URL of a server; " FORMS},
+		{"https+unix:", "path of a Unix socket has 1 to 107 bytes, and this one has 0; " FORMS},
+		{"https+unix:@a", "abstract sockets are not asked"},
+		{"https+vsock:16", "vsock: lacks"},
+		{"https://", "host has 1 to 253 bytes, and this one has 0; " FORMS},
+		{"https://me@h", "a user's name or a password"},
+		{"https://h?q", "no query and no fragment"},
 		{"http://", "host has 1 to 253 bytes, and this one has 0; " FORMS},
 		{"http:///x", "host has 1 to 253 bytes, and this one has 0"},
 		{"http://:80", "host has 1 to 253 bytes, and this one has 0"},
@@ -135,15 +155,6 @@ static void anything_else_is_refused_with_the_forms(void **s)
 	refuses(BYTES_LIT("http://h/\0"), "cannot have the byte 0x00");
 	refuses(BYTES_LIT("unix:/a\0"), "control character 0x00");
 	refuses(bytes_of(NULL, 0), "\"\" is no URL");
-}
-
-static void https_is_refused_with_the_reason_why_it_is_not_needed(void **s)
-{
-	(void)s;
-	refuses(BYTES_LIT("https://h:443/x"),
-		"https is not supported by this client yet. The connection itself needs no TLS, because sessions and "
-		"documents are protected from end to end; " FORMS);
-	refuses(BYTES_LIT("HTTPS://h"), "https is not supported");
 }
 
 /* The text `start`, then `fill` up to n bytes, then `end`. */
@@ -268,7 +279,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_form_is_read),
 		cmocka_unit_test(anything_else_is_refused_with_the_forms),
-		cmocka_unit_test(https_is_refused_with_the_reason_why_it_is_not_needed),
 		cmocka_unit_test(limits_hold_at_the_last_byte),
 		cmocka_unit_test(a_problem_is_told_by_its_detail_its_first_error_or_its_title),
 		cmocka_unit_test(what_is_too_long_to_be_a_sentence_is_not_told),

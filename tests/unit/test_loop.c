@@ -412,7 +412,7 @@ static void jobs_run_elsewhere_and_are_done_here(void **state)
 		assert_true(k[lane].ran);
 		assert_false(pthread_equal(k[lane].ran_on, pthread_self()));
 	}
-	assert_string_equal(f->trace, "012");
+	assert_string_equal(f->trace, "0123");
 }
 
 static void the_nsm_lane_keeps_its_order(void **state)

@@ -108,7 +108,9 @@ static void addresses_are_read_and_written(void **state)
 	round_trips("127.255.255.255:0", "http://127.255.255.255:0", NET_TCP, true);
 	round_trips("128.0.0.1:65535", "http://128.0.0.1:65535", NET_TCP, false);
 	round_trips("0.0.0.0:80", "http://0.0.0.0:80", NET_TCP, false);
+	round_trips("tcp:127.0.0.1:8765", "http://127.0.0.1:8765", NET_TCP, true);
 	round_trips("[::1]:8765", "http://[::1]:8765", NET_TCP, true);
+	round_trips("tcp:[::1]:8765", "http://[::1]:8765", NET_TCP, true);
 	round_trips("[::]:1", "http://[::]:1", NET_TCP, false);
 	round_trips("[::ffff:127.0.0.1]:1", "http://[::ffff:127.0.0.1]:1", NET_TCP, false);
 	round_trips("unix:/run/a b.sock", "unix:/run/a b.sock", NET_UNIX, false);
@@ -146,7 +148,19 @@ static void other_texts_are_refused(void **state)
 		"[:80",
 		"[::1%lo]:80",
 		"http://127.0.0.1:80",
-		"tcp:127.0.0.1:80",
+		"tcp:",
+		"tcp:80",
+		"tcp:localhost:80",
+		"tcp:tcp:127.0.0.1:80",
+		"tcp:unix:/x",
+		"tcp:unix:80",
+		"tcp:vsock:9000",
+		"tcp://127.0.0.1:80",
+		"tcp: 127.0.0.1:80",
+		"TCP:127.0.0.1:80",
+		"127.0.0.1:080",
+		"[::1]:00",
+		"vsock:09000",
 		"vsock:",
 		"vsock:4294967295",
 		"vsock:4294967296",
@@ -160,7 +174,8 @@ static void other_texts_are_refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		must_fail(bad[i], "use 127.0.0.1:PORT, [::1]:PORT, unix:PATH or vsock:PORT");
-	must_fail("unix:@abstract", "abstract sockets are not served");
+	must_fail("unix:@abstract", "abstract sockets are refused, because they have no permissions");
+	must_fail("unix:/a\x1b[2J", "control character 0x1b");
 	must_fail("localhost:80", "\"localhost\" is no IPv4 address");
 }
 

@@ -1,0 +1,133 @@
+/* connect.c - looking names up, and connecting. */
+#include "connect.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host.h"
+
+enum { RETRY_MS = 20 };
+
+const char *connect_look_up(const struct net_target *t, struct net_addr out[NET_LOOK_UP_MAX], size_t *n)
+{
+	/* Without AI_ADDRCONFIG, which would hide ::1 and 127.0.0.1 from machines that have no other addresses. */
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+	struct addrinfo *all = NULL;
+	char port[8];
+	size_t found = 0;
+	if (t->host[0] == '\0') {
+		out[0] = t->addr;
+		*n = 1;
+		return NULL;
+	}
+	(void)snprintf(port, sizeof port, "%u", t->port);
+	const int failed = getaddrinfo(t->host, port, &hints, &all);
+	if (failed != 0)
+		return failed == EAI_SYSTEM ? strerror(errno) : gai_strerror(failed);
+	for (const struct addrinfo *a = all; a != NULL && found < NET_LOOK_UP_MAX; a = a->ai_next) {
+		struct net_addr *o = &out[found];
+		if (a->ai_family != AF_INET && a->ai_family != AF_INET6)
+			continue;
+		*o = (struct net_addr){.kind = NET_TCP, .len = a->ai_addrlen};
+		memcpy(&o->sa, a->ai_addr, a->ai_addrlen);
+		o->loopback = host_is_loopback(&o->sa);
+		found++;
+	}
+	freeaddrinfo(all);
+	if (found == 0)
+		return "it has no IP address";
+	*n = found;
+	return NULL;
+}
+
+enum err net_look_up(const struct net_target *t, struct net_addr out[NET_LOOK_UP_MAX], size_t *n, struct why *w)
+{
+	const char *reason = connect_look_up(t, out, n);
+	if (reason == NULL)
+		return ERR_OK;
+	return why_tell(w, ERR_ENVIRONMENT, NULL, "the host %s cannot be looked up: %s", t->host, reason);
+}
+
+int net_begin(int *out, bool *under_way, const struct net_addr *to)
+{
+	const int fd = socket(to->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return errno;
+	const int error = connect(fd, (const struct sockaddr *)&to->sa, to->len) == 0 ? 0 : errno;
+	if (error != 0 && error != EINPROGRESS && error != EINTR) {
+		(void)close(fd);
+		return error;
+	}
+	*out = fd;
+	*under_way = error != 0;
+	return 0;
+}
+
+/* ---- to the end, blocking ---- */
+
+static int left_ms(const struct clock *clock, int64_t until_ms)
+{
+	const int64_t left = until_ms - clock_mono(clock);
+	return left <= 0 ? 0 : left < INT_MAX ? (int)left : INT_MAX;
+}
+
+/* 0, or the error that a connection under way ends in. */
+static int finish(int fd, const struct clock *clock, int64_t until_ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	int error = 0;
+	socklen_t len = sizeof error;
+	for (int left; (left = left_ms(clock, until_ms)) > 0;)
+		if (poll(&p, 1, left) > 0)
+			return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 ? error : errno;
+	return ETIMEDOUT;
+}
+
+static int connect_to(int *out, const struct net_addr *to, const struct clock *clock, int64_t until_ms)
+{
+	bool under_way = false;
+	int fd, error;
+	while ((error = net_begin(&fd, &under_way, to)) == EAGAIN) {
+		const int left = left_ms(clock, until_ms);
+		if (left == 0)
+			return ETIMEDOUT;
+		(void)poll(NULL, 0, left < RETRY_MS ? left : RETRY_MS);
+	}
+	if (error != 0)
+		return error;
+	if (under_way && (error = finish(fd, clock, until_ms)) != 0) {
+		(void)close(fd);
+		return error;
+	}
+	*out = fd;
+	return 0;
+}
+
+int connect_until(int *fd, const struct net_addr *a, size_t n, const struct clock *clock, int64_t until_ms)
+{
+	int error = ETIMEDOUT;
+	/* An address that swallows what is sent to it must leave time for the others. */
+	for (size_t i = 0; i < n && error != 0; i++)
+		error = connect_to(fd, &a[i], clock, clock_mono(clock) + left_ms(clock, until_ms) / (int64_t)(n - i));
+	return error;
+}
+
+enum err net_dial(int *fd, const struct net_target *to, const struct clock *clock, int64_t until_ms, struct why *w)
+{
+	struct net_addr a[NET_LOOK_UP_MAX];
+	char text[NET_TARGET_MAX];
+	size_t n = 0;
+	const enum err e = net_look_up(to, a, &n, w);
+	if (e != ERR_OK)
+		return e;
+	const int error = connect_until(fd, a, n, clock, until_ms);
+	if (error == 0)
+		return ERR_OK;
+	net_target_text(to, text);
+	return why_tell(w, ERR_ENVIRONMENT, NULL, "nothing answers at %s: %s", text, strerror(error));
+}

@@ -1,0 +1,272 @@
+/* tls_front_pump.c - bytes between a TLS connection and the inner end of its socket pair. */
+#include "tls_front_parts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+/* So that one connection does not keep the others waiting; epoll tells of what is left. */
+enum { ROUNDS = 8 };
+
+void tls_front_rest_free(struct tls_front_rest *r)
+{
+	if (r->p != NULL)
+		mem_wipe(r->p, r->n);
+	free(r->p);
+	*r = (struct tls_front_rest){NULL, 0, 0};
+}
+
+static bool keep(struct tls_front_rest *r, const uint8_t *p, size_t n)
+{
+	r->p = malloc(n);
+	if (r->p == NULL)
+		return false;
+	memcpy(r->p, p, n);
+	r->at = 0;
+	r->n = n;
+	return true;
+}
+
+/* ---- from outside to the inner end ---- */
+
+/* How many of the bytes were taken. An inner end that reads no more may still have said something: a reply that did not
+ * wait for the request's end, say. */
+static size_t give_inner(struct tls_front_conn *c, const uint8_t *p, size_t n)
+{
+	const ssize_t sent = send(c->inner.fd, p, n, MSG_NOSIGNAL);
+	if (sent >= 0)
+		return (size_t)sent;
+	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+		return 0;
+	c->inner_deaf = true;
+	return n;
+}
+
+static void flush_inner(struct tls_front_conn *c, bool *moved)
+{
+	const size_t n = give_inner(c, c->in.p + c->in.at, c->in.n - c->in.at);
+	c->in.at += n;
+	*moved = *moved || n > 0;
+	if (c->in.at == c->in.n)
+		tls_front_rest_free(&c->in);
+}
+
+/* False: the connection is of no more use. *moved: there may be more. */
+static bool read_outer(struct tls_front_conn *c, bool *moved)
+{
+	uint8_t block[TLS_FRONT_BLOCK];
+	struct why w = {0};
+	size_t n = 0;
+	bool good = true;
+
+	switch (tls_read(c->tls, block, sizeof block, &n, &w)) {
+	case TLS_DONE: {
+		const size_t sent = give_inner(c, block, n);
+		good = sent == n || keep(&c->in, block + sent, n - sent);
+		mem_wipe(block, n);
+		*moved = true;
+		return good;
+	}
+	case TLS_WANT_READ:
+		return true;
+	case TLS_WANT_WRITE:
+		c->write_waits = true;
+		return true;
+	case TLS_ENDED:
+		c->outer_ended = true;
+		return true;
+	case TLS_BROKEN:
+		break;
+	}
+	if (log_wants(c->front->log, LOG_DEBUG))
+		log_why(c->front->log, LOG_DEBUG, "tls", &w);
+	return false;
+}
+
+static bool inwards(struct tls_front_conn *c, bool *moved)
+{
+	if (c->in.p != NULL)
+		flush_inner(c, moved);
+	if (c->in.p == NULL && !c->outer_ended && !c->inner_deaf && !read_outer(c, moved))
+		return false;
+	if (c->in.p == NULL && c->outer_ended && !c->inner_told) {
+		(void)shutdown(c->inner.fd, SHUT_WR);
+		c->inner_told = true;
+	}
+	return true;
+}
+
+/* ---- from the inner end to outside ---- */
+
+/* How many bytes were taken; -1: the connection is broken. */
+static ssize_t give_outer(struct tls_front_conn *c, const uint8_t *p, size_t n)
+{
+	struct why w = {0};
+	size_t done = 0;
+
+	c->write_waits = false;
+	while (done < n) {
+		size_t wrote = 0;
+		switch (tls_write(c->tls, bytes_of(p + done, n - done), &wrote, &w)) {
+		case TLS_DONE:
+			done += wrote;
+			break;
+		case TLS_WANT_WRITE:
+			c->write_waits = true;
+			return (ssize_t)done;
+		case TLS_WANT_READ:
+			return (ssize_t)done;
+		case TLS_ENDED:
+		case TLS_BROKEN:
+			return -1;
+		}
+	}
+	return (ssize_t)done;
+}
+
+static bool flush_outer(struct tls_front_conn *c, bool *moved)
+{
+	const ssize_t n = give_outer(c, c->out.p + c->out.at, c->out.n - c->out.at);
+	if (n < 0)
+		return false;
+	c->out.at += (size_t)n;
+	*moved = *moved || n > 0;
+	if (c->out.at == c->out.n)
+		tls_front_rest_free(&c->out);
+	return true;
+}
+
+static bool read_inner(struct tls_front_conn *c, bool *moved)
+{
+	uint8_t block[TLS_FRONT_BLOCK];
+	const ssize_t n = recv(c->inner.fd, block, sizeof block, 0);
+
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+		return true;
+	/* A reset is that the inner end closed without having read all; what it said comes before that. */
+	if (n <= 0) {
+		c->inner_ended = true;
+		loop_timer_arm(c->front->loop, &c->timer, c->front->limits.linger_ms);
+		return true;
+	}
+	const ssize_t sent = give_outer(c, block, (size_t)n);
+	const bool good = sent >= 0 && (sent == n || keep(&c->out, block + sent, (size_t)(n - sent)));
+	mem_wipe(block, (size_t)n);
+	*moved = true;
+	return good;
+}
+
+/* The other side is told that there is no more, then has a while to take it and to say the same. */
+static bool say_end(struct tls_front_conn *c)
+{
+	struct why w = {0};
+
+	c->write_waits = false;
+	switch (tls_end(c->tls, &w)) {
+	case TLS_WANT_WRITE:
+		c->write_waits = true;
+		return true;
+	case TLS_BROKEN:
+		return false;
+	case TLS_DONE:
+	case TLS_WANT_READ:
+	case TLS_ENDED:
+		break;
+	}
+	c->end_sent = true;
+	(void)shutdown(c->outer.fd, SHUT_WR);
+	loop_io_del(c->front->loop, &c->inner);
+	(void)close(c->inner.fd);
+	c->inner.fd = -1;
+	tls_front_rest_free(&c->in);
+	return true;
+}
+
+static bool outwards(struct tls_front_conn *c, bool *moved)
+{
+	if (c->out.p != NULL && !flush_outer(c, moved))
+		return false;
+	if (c->out.p == NULL && !c->inner_ended && !read_inner(c, moved))
+		return false;
+	return c->out.p != NULL || !c->inner_ended || say_end(c);
+}
+
+/* Reads and throws away what a client sends after the last reply: closing with bytes unread would reset the connection,
+ * and the reply might be lost with it. False at the client's end. */
+static bool discard(struct tls_front_conn *c)
+{
+	uint8_t block[TLS_FRONT_BLOCK];
+	for (int i = 0; i < ROUNDS; i++) {
+		const ssize_t n = recv(c->outer.fd, block, sizeof block, 0);
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+			return false;
+		if (n < 0)
+			break;
+	}
+	return true;
+}
+
+/* ---- both ---- */
+
+static bool want(struct tls_front_conn *c, struct loop_io *io, uint32_t *have, uint32_t events)
+{
+	struct why w = {0};
+	if (io->fd < 0 || *have == events)
+		return true;
+	/* With nothing to wait for, a hang-up would still be told of, over and over. */
+	if (*have == 0 ? loop_io_add(c->front->loop, io, events, &w) != ERR_OK
+		       : events != 0 && loop_io_mod(c->front->loop, io, events, &w) != ERR_OK)
+		return false;
+	if (events == 0)
+		loop_io_del(c->front->loop, io);
+	*have = events;
+	return true;
+}
+
+static bool wait_for_more(struct tls_front_conn *c)
+{
+	uint32_t outer = 0, inner = 0;
+	if (c->end_sent || (c->in.p == NULL && !c->outer_ended && !c->inner_deaf))
+		outer |= EPOLLIN;
+	if (c->write_waits)
+		outer |= EPOLLOUT;
+	if (c->out.p == NULL && !c->inner_ended)
+		inner |= EPOLLIN;
+	if (c->in.p != NULL)
+		inner |= EPOLLOUT;
+	return want(c, &c->outer, &c->outer_events, outer) && want(c, &c->inner, &c->inner_events, inner);
+}
+
+static bool move(struct tls_front_conn *c)
+{
+	bool in = true, out = true;
+	for (int i = 0; (in || out) && i < ROUNDS && !c->end_sent; i++) {
+		in = out = false;
+		if (!inwards(c, &in) || !outwards(c, &out))
+			return false;
+	}
+	/* epoll knows nothing of bytes that are read already and perhaps decrypted. */
+	if (in && !c->inner_ended && tls_pending(c->tls))
+		loop_timer_arm(c->front->loop, &c->timer, 0);
+	return !c->end_sent || discard(c);
+}
+
+void tls_front_pump(struct tls_front_conn *c)
+{
+	if (!move(c) || !wait_for_more(c))
+		tls_front_close(c);
+}
+
+void tls_front_on_outer(struct loop_io *io, uint32_t events)
+{
+	(void)events;
+	tls_front_pump(io->ctx);
+}
+
+void tls_front_on_inner(struct loop_io *io, uint32_t events)
+{
+	(void)events;
+	tls_front_pump(io->ctx);
+}
