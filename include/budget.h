@@ -7,7 +7,16 @@
 
 #include "base/bytes.h"
 
-enum budget_reach { BUDGET_LOCAL, BUDGET_PUBLIC, BUDGET_VSOCK, BUDGET_REACHES };
+/* HTTP's reaches in their order (http_reach_index), then what is no HTTP. */
+enum budget_reach {
+	BUDGET_LOCAL,
+	BUDGET_PUBLIC,
+	BUDGET_TLS,
+	BUDGET_PEER,
+	BUDGET_PEER_TLS,
+	BUDGET_VSOCK,
+	BUDGET_REACHES
+};
 
 /* Tokens: `rate` a second up to `burst`. Also on its own, for whatever else may come too often. */
 struct budget_bucket {

@@ -16,7 +16,9 @@
 enum {
 	KEYS_ID_SIZE = HEX_SIZE(SHA256_SIZE), /* characters, without a NUL */
 	KEYS_BITS = RSA_BITS_DEFAULT,
-	KEYS_MAKING_MAX = 4, /* generations under way or waiting */
+	KEYS_CIPHERTEXT_SIZE = KEYS_BITS / 8,
+	KEYS_PLAIN_MAX = KEYS_CIPHERTEXT_SIZE - 2 * SHA256_SIZE - 2, /* of OAEP, RFC 8017 section 7.1.1 */
+	KEYS_MAKING_MAX = 4,					     /* generations under way or waiting */
 };
 
 struct keys_options {
@@ -27,9 +29,8 @@ struct keys_options {
 struct keys;
 struct keys_key; /* counted references */
 
-/* crypto, clock: borrowed. */
-enum err keys_new(struct keys **out, struct crypto *crypto, const struct clock *clock, const struct keys_options *o,
-		  struct why *w) MUST_USE;
+/* clock: borrowed. */
+enum err keys_new(struct keys **out, const struct clock *clock, const struct keys_options *o, struct why *w) MUST_USE;
 void keys_free(struct keys *k); /* wipes every key that nobody holds; NULL is fine */
 
 /* Room for one more, which is held until keys_keep or keys_give_up. ERR_KEYS_FULL or ERR_BUSY (KEYS_MAKING_MAX), told,
@@ -51,8 +52,9 @@ void keys_release(struct keys_key *key); /* NULL is fine */
 const char *keys_id(const struct keys_key *key);    /* KEYS_ID_SIZE characters, no NUL */
 struct bytes keys_spki(const struct keys_key *key); /* DER */
 int64_t keys_left_ms(const struct keys *k, const struct keys_key *key);
-/* Any thread that holds it. RSA-OAEP with SHA-256 for hash and MGF1, no label. ERR_BAD_MESSAGE, told. */
-enum err keys_decrypt(const struct keys_key *key, struct bytes ciphertext, struct secret *out, struct why *w) MUST_USE;
+/* Any thread that holds it. RSA-OAEP with SHA-256 for hash and MGF1, no label; appends at most KEYS_PLAIN_MAX bytes.
+ * ERR_BAD_MESSAGE, told, alike for all that can be wrong. */
+enum err keys_decrypt(const struct keys_key *key, struct bytes ciphertext, struct buf *out, struct why *w) MUST_USE;
 
 uint64_t keys_count(const struct keys *k);
 /* Wipes what has expired. */

@@ -64,6 +64,8 @@ bool nsm_pcr_index(struct bytes text, unsigned *out);
 /* 96 hex digits. ERR_INVALID, told, on `field`. */
 enum err nsm_pcr_value(unsigned index, struct bytes hex, uint8_t out[NSM_PCR_SIZE], const char *field,
 		       struct why *w) MUST_USE;
+/* The PCRs of a set (bit i: PCR i) as JSON: [0,3]. */
+void nsm_pcrs_json(uint32_t set, struct buf *out);
 /* "N=HEX", of these two. ERR_INVALID, told, on field `pcr`. */
 enum err nsm_pcr_parse(struct bytes text, unsigned *index, uint8_t value[NSM_PCR_SIZE], struct why *w) MUST_USE;
 

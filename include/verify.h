@@ -146,6 +146,12 @@ enum err verify_policy_root_der(struct verify_policy *p, struct bytes der, struc
 enum err verify_policy_read(struct verify_policy *p, const struct json_value *object, struct why *w) MUST_USE;
 enum err verify_policy_text(struct verify_policy *p, struct bytes json, struct why *w) MUST_USE; /* a policy file */
 
+/* ---- digests ---- */
+/* The SHA-256 of v's canonical form (include/json.h), as custom_digest and metadata_digest are made. It is walked in
+ * pieces, for it may be larger than memory has room for a second time. */
+enum err verify_canonical_sha256(struct crypto *crypto, const struct json_value *v, uint8_t digest[SHA256_SIZE],
+				 struct why *w) MUST_USE;
+
 /* ---- verifying ---- */
 enum verify_format { VERIFY_AUTO, VERIFY_RAW, VERIFY_BASE64, VERIFY_HEX, VERIFY_REPLY };
 bool verify_format_parse(struct bytes name, enum verify_format *out); /* "auto", "raw", "base64", "hex", "reply" */
@@ -164,6 +170,14 @@ enum verify_code verify_verdict_code(const struct verify_verdict *d);
 const char *verify_verdict_message(const struct verify_verdict *d); /* one sentence */
 /* The signed bytes; empty unless signature and chain hold. */
 struct bytes verify_verdict_user_data(const struct verify_verdict *d);
+struct bytes verify_verdict_public_key(const struct verify_verdict *d);
+struct bytes verify_verdict_module_id(const struct verify_verdict *d);		 /* printable ASCII */
+struct bytes verify_verdict_pcr(const struct verify_verdict *d, unsigned index); /* also empty if it has none */
+
+/* The nonce that a COSE_Sign1 names (p == NULL: none), borrowed from it, of which nothing but the form was looked at:
+ * for finding out what it must be verified against, and for nothing else. ERR_INVALID, told, if it is no such document.
+ */
+enum err verify_nonce_unverified(struct bytes cose, struct bytes *nonce, struct why *w) MUST_USE;
 
 /* The verdict as one JSON object (openapi.yaml: Verdict), and as an explanation to a person, in colour if wanted.
  * The object's members, in this order; those from `module_id` on are null unless signature and chain hold:

@@ -39,10 +39,10 @@ static enum err answers(const struct attest_view *v, const struct nsm_attestatio
 		return why_set(w, ERR_NSM, "the NSM's document does not hold the user data that was to be attested");
 	if (!same(v->nonce, ask->nonce))
 		return why_set(w, ERR_NSM, "the NSM's document does not hold the nonce that was to be attested");
+	if (ask->public_key.p == NULL && v->public_key.p != NULL)
+		return why_set(w, ERR_NSM, "the NSM's document holds a public key, and none was to be attested");
 	if (!same(v->public_key, ask->public_key))
-		return why_set(
-			w, ERR_NSM,
-			"the NSM's document does not hold the public key that was to be attested, or one too many");
+		return why_set(w, ERR_NSM, "the NSM's document does not hold the public key that was to be attested");
 	return ERR_OK;
 }
 

@@ -113,12 +113,18 @@ static void put_compared(const struct verify_verdict *d, struct buf *out)
 		page_item(out, "Nothing.");
 }
 
+/* The very bytes of claims are seldom known, and their purpose tells more of them than that any would have passed. */
+static bool left_out(const struct verify_verdict *d, int c)
+{
+	return d->results[c] == CHECK_NOT_ASKED && (c != CHECK_USER_DATA || d->claims == NULL);
+}
+
 static void put_not_compared(const struct verify_verdict *d, struct buf *out)
 {
 	const bool weak = d->results[CHECK_PCRS] == CHECK_PASS && d->identity != VERIFY_COMPARED;
 	bool all = !weak;
 	for (int c = CHECK_PCRS; c <= CHECK_REPLY; c++)
-		all = all && d->results[c] != CHECK_NOT_ASKED;
+		all = all && !left_out(d, c);
 	if (all && !d->good)
 		return;
 	page_heading(out, "What was NOT compared");
@@ -130,7 +136,7 @@ static void put_not_compared(const struct verify_verdict *d, struct buf *out)
 		page_item(out,
 			  "Which code the enclave runs: the PCRs that were compared do not tell (see the warning).");
 	for (int c = CHECK_PCRS; c <= CHECK_REPLY; c++)
-		if (d->results[c] == CHECK_NOT_ASKED)
+		if (left_out(d, c))
 			page_item(out, "%s", d->details[c]);
 }
 

@@ -174,11 +174,8 @@ static enum err read_json(struct bytes input, struct verify_verdict *d, struct j
 	enum err e = json_parse_bounded(&j, input, VERIFY_VALUES_MAX, &inner);
 	if (e == ERR_INVALID) {
 		/* It may quote the reply, in letters that turn a terminal's text around. */
-		for (char *c = inner.text; *c != '\0'; c++)
-			if (*c < ' ' || *c > '~')
-				*c = '?';
 		verdict_fail(d, CHECK_INPUT, VERIFY_REPLY_MALFORMED, NULL, "The reply is not well-formed JSON: %s.",
-			     inner.text);
+			     text_mask(inner.text));
 		return ERR_OK;
 	}
 	if (e != ERR_OK) {

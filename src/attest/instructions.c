@@ -95,6 +95,39 @@ static void put_info(struct buf *out)
 		"info_digest in user_data must be the SHA-256 of the exact bytes that GET /info answers: curl -s URL/info | sha256sum.");
 }
 
+static void put_tls(struct buf *out)
+{
+	put_step(out, "The payload's user_data must be a JSON object that begins with \"purpose\":\"tls\".");
+	put_step(
+		out,
+		"tls_cert_hash in user_data must be the SHA-256 of the certificate (DER) of the very connection that you use, as your "
+		"own TLS sees it, not as a reply says: openssl s_client -connect HOST:PORT </dev/null 2>/dev/null | openssl x509 "
+		"-outform DER | sha256sum. tls_spki_hash is the same of its public key: openssl s_client -connect HOST:PORT "
+		"</dev/null 2>/dev/null | openssl x509 -pubkey -noout | openssl pkey -pubin -outform DER | sha256sum. If they differ, "
+		"somebody in between ends the TLS and reads along, or the certificate was renewed: ask again on the connection.");
+	put_step(
+		out,
+		"No authority vouches for this certificate and none need to: the document does. key_origin must be memory: the key was "
+		"made in the enclave and never leaves it. Where it is file, whoever made the file may have the key and read along.");
+}
+
+static void put_peer(struct buf *out)
+{
+	put_step(
+		out,
+		"The payload's user_data must be a JSON object that begins with \"purpose\":\"peer\" and has role \"server\".");
+	put_step(
+		out,
+		"key_hash in user_data must be the SHA-256 of the public key (SubjectPublicKeyInfo in DER form) of the certificate that "
+		"came with the document, and of the certificate that the mutual-TLS listener then shows: jq -r .certificate reply.json | "
+		"openssl x509 -pubkey -noout | openssl pkey -pubin -outform DER | sha256sum.");
+	put_step(
+		out,
+		"peer_key_hash in user_data must be the same of your own key, and config_digest the SHA-256 of what `attestd config show "
+		"--security` prints for your own configuration. Otherwise the report was made for somebody else, or the enclave is run "
+		"in another way than yours.");
+}
+
 static void put_metadata(struct buf *out)
 {
 	put_step(
@@ -115,12 +148,16 @@ void attest_instructions(enum attest_purpose p, bool custom_data, struct buf *ou
 		put_key_exchange(out);
 	else if (p == ATTEST_INFO)
 		put_info(out);
+	else if (p == ATTEST_TLS)
+		put_tls(out);
+	else if (p == ATTEST_PEER)
+		put_peer(out);
 	else
 		put_stated(out, p);
 	if (custom_data)
 		put_custom(out);
-	/* A key exchange attests no metadata. */
-	if (p != ATTEST_KEY_EXCHANGE)
+	/* These attest no metadata. */
+	if (p != ATTEST_KEY_EXCHANGE && p != ATTEST_TLS && p != ATTEST_PEER)
 		put_metadata(out);
 	buf_put_u8(out, ']');
 	buf_put_u8(out, '}');

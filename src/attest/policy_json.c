@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/encode.h"
+
 enum { NAME_SIZE = 32 };
 
 struct text_member {
@@ -202,15 +204,6 @@ enum err verify_policy_read(struct verify_policy *p, const struct json_value *ob
 	return e;
 }
 
-/* A policy is often somebody else's file, and what is wrong with it is quoted on a terminal. */
-static const char *plain(struct why *w)
-{
-	for (char *c = w->text; *c != '\0'; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
-	return w->text;
-}
-
 enum err verify_policy_text(struct verify_policy *p, struct bytes json, struct why *w)
 {
 	struct json *j = NULL;
@@ -221,8 +214,8 @@ enum err verify_policy_text(struct verify_policy *p, struct bytes json, struct w
 	enum err e = json_parse(&j, json, &inner);
 	if (e == ERR_OK)
 		e = verify_policy_read(p, json_root(j), w);
-	else if (e == ERR_INVALID)
-		e = why_tell(w, e, "policy", "The policy is not well-formed JSON: %s", plain(&inner));
+	else if (e == ERR_INVALID) /* somebody else's file, often, and this quotes it on a terminal */
+		e = why_tell(w, e, "policy", "The policy is not well-formed JSON: %s", text_mask(inner.text));
 	else
 		*w = inner;
 	json_free(j);

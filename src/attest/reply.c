@@ -22,6 +22,8 @@ enum reply_kind reply_kind(const struct json_value *object)
 	if (d != NULL && json_type(d) == JSON_OBJECT)
 		return reply_has_any(object, REPLY_IN_KEY_EXCHANGE) ? REPLY_KEY_EXCHANGE
 		       : reply_has_any(object, REPLY_IN_INFO)	    ? REPLY_INFO
+		       : reply_has_any(object, REPLY_IN_TLS)	    ? REPLY_TLS
+		       : json_get(object, "certificate") != NULL    ? REPLY_PEER
 								    : REPLY_ATTESTATION;
 	if (d == NULL && (json_get(object, "document") != NULL ||
 			  (json_get(object, "module_id") != NULL && json_get(object, "pcrs") != NULL)))
@@ -35,6 +37,8 @@ const struct json_value *reply_shown(const struct json_value *object)
 	case REPLY_ATTESTATION:
 	case REPLY_INFO:
 	case REPLY_KEY_EXCHANGE:
+	case REPLY_TLS:
+	case REPLY_PEER:
 		return json_get(object, "attestation_document");
 	case REPLY_BARE:
 		return object;
@@ -53,6 +57,8 @@ static const struct {
 	[REPLY_ATTESTATION] = {REPLY_IN_ATTESTATION, "attestation"},
 	[REPLY_INFO] = {REPLY_IN_INFO, "info"},
 	[REPLY_KEY_EXCHANGE] = {REPLY_IN_KEY_EXCHANGE, "key-exchange"},
+	[REPLY_TLS] = {REPLY_IN_TLS, "tls"},
+	[REPLY_PEER] = {REPLY_IN_PEER, "peer"},
 	[REPLY_VSOCK] = {REPLY_IN_VSOCK, ""},
 	[REPLY_BARE] = {REPLY_IN_SHOWN, ""},
 };
@@ -220,6 +226,8 @@ static enum err compare_member(struct reading *r, const struct reply_member *m, 
 	case REPLY_AS_CUSTOM_DATA:
 	case REPLY_AS_CUSTOM_TEXT:
 	case REPLY_AS_METADATA:
+	case REPLY_AS_KEY_ID:
+	case REPLY_AS_CERTIFICATE:
 		return reply_contents(r->crypto, m, v, d, fault, w);
 	}
 	return ERR_OK;

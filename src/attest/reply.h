@@ -9,6 +9,8 @@ enum reply_kind {
 	REPLY_ATTESTATION,  /* of POST /attestation: attestation_document shows the document and holds it */
 	REPLY_INFO,	    /* of GET /attestation */
 	REPLY_KEY_EXCHANGE, /* of POST /key-exchange */
+	REPLY_TLS,	    /* of GET /evidences/ */
+	REPLY_PEER,	    /* of GET and POST /report */
 	REPLY_VSOCK,	    /* attestation_document is the document in base64 */
 	REPLY_BARE	    /* an attestation_document object by itself */
 };
@@ -25,7 +27,9 @@ enum {
 	REPLY_IN_KEY_EXCHANGE = 1 << 2,
 	REPLY_IN_VSOCK = 1 << 3,
 	REPLY_IN_SHOWN = 1 << 4,
-	REPLY_IN_REST = REPLY_IN_ATTESTATION | REPLY_IN_INFO | REPLY_IN_KEY_EXCHANGE
+	REPLY_IN_TLS = 1 << 5,
+	REPLY_IN_PEER = 1 << 6,
+	REPLY_IN_REST = REPLY_IN_ATTESTATION | REPLY_IN_INFO | REPLY_IN_KEY_EXCHANGE | REPLY_IN_TLS | REPLY_IN_PEER
 };
 
 /* What vouches for a member. */
@@ -37,7 +41,9 @@ enum reply_as {
 	REPLY_AS_CUSTOM_DATA,
 	REPLY_AS_CUSTOM_TEXT, /* the canonical form of the custom data, as text */
 	REPLY_AS_METADATA,
-	REPLY_AS_UNSIGNED /* nothing does: no more than its form can be checked */
+	REPLY_AS_KEY_ID,      /* the hash of the signed public key */
+	REPLY_AS_CERTIFICATE, /* PEM of the certificate whose hash, or whose key's, is signed */
+	REPLY_AS_UNSIGNED     /* nothing does: no more than its form can be checked */
 };
 
 struct reply_member {
@@ -53,7 +59,7 @@ bool reply_has_any(const struct json_value *object, unsigned in);
 /* The signed claim, or empty: none that is asked for may be so. */
 struct bytes reply_claim(const struct verify_verdict *d, const char *name);
 
-/* ---- reply_contents.c: what is compared in canonical form ---- */
+/* ---- reply_contents.c: what is compared by a digest ---- */
 
 /* What may be wrong with a member, in the order in which it is told. */
 enum reply_fault {
@@ -64,7 +70,7 @@ enum reply_fault {
 	REPLY_FAULT_METADATA,
 	REPLY_FAULTS /* how many there are: nothing is wrong */
 };
-/* *fault: of REPLY_AS_CLAIMS, CUSTOM_DATA, CUSTOM_TEXT and METADATA. */
+/* *fault: of REPLY_AS_CLAIMS, CUSTOM_DATA, CUSTOM_TEXT, METADATA, KEY_ID and CERTIFICATE. */
 enum err reply_contents(struct crypto *crypto, const struct reply_member *m, const struct json_value *v,
 			const struct verify_verdict *d, enum reply_fault *fault, struct why *w) MUST_USE;
 /* Warns of signed digests of what the reply does not hold. */

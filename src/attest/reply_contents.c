@@ -1,21 +1,21 @@
-/* reply_contents.c - what a reply says in JSON of any size, compared in canonical form. */
+/* reply_contents.c - what a reply says in JSON of any size, compared in canonical form; and other digests. */
 #include "reply.h"
 
 #include <stdlib.h>
 
 #include "base/encode.h"
+#include "tls.h"
 
 enum { CHUNK = 64 * 1024 };
 
-/* The SHA-256 of v's canonical form, which is walked in pieces because it may be larger than memory has room for a
- * second time. */
-static enum err digest_of(struct crypto *crypto, const struct json_value *v, uint8_t digest[SHA256_SIZE], struct why *w)
+enum err verify_canonical_sha256(struct crypto *crypto, const struct json_value *v, uint8_t digest[SHA256_SIZE],
+				 struct why *w)
 {
 	struct crypto_hash *hash = NULL;
 	struct json_canon *canon = NULL;
 	size_t n = 0;
 	uint8_t *chunk = malloc(CHUNK);
-	enum err e = chunk == NULL ? why_set(w, ERR_MEMORY, "no memory to read the reply's contents") : ERR_OK;
+	enum err e = chunk == NULL ? why_set(w, ERR_MEMORY, "no memory to digest a canonical form") : ERR_OK;
 	if (e != ERR_OK || (e = crypto_hash_new(crypto, &hash, w)) != ERR_OK ||
 	    (e = json_canon_new(&canon, v, false, w)) != ERR_OK)
 		goto out;
@@ -52,9 +52,9 @@ static enum err all_claims(struct crypto *crypto, const struct json_value *v, co
 			*fault = REPLY_FAULTS;
 		return ERR_OK;
 	}
-	enum err e = digest_of(crypto, json_root(d->claims), want, w);
+	enum err e = verify_canonical_sha256(crypto, json_root(d->claims), want, w);
 	if (e == ERR_OK)
-		e = digest_of(crypto, v, is, w);
+		e = verify_canonical_sha256(crypto, v, is, w);
 	if (e == ERR_OK && bytes_equal(bytes_of(want, sizeof want), bytes_of(is, sizeof is)))
 		*fault = REPLY_FAULTS;
 	return e;
@@ -76,7 +76,7 @@ static enum err digested(struct crypto *crypto, const struct reply_member *m, co
 	*fault = of_metadata ? REPLY_FAULT_METADATA : REPLY_FAULT_CUSTOM;
 	if (text && json_type(v) != JSON_STRING)
 		return ERR_OK;
-	e = text ? crypto_sha256(crypto, json_string(v), digest, w) : digest_of(crypto, v, digest, w);
+	e = text ? crypto_sha256(crypto, json_string(v), digest, w) : verify_canonical_sha256(crypto, v, digest, w);
 	if (e != ERR_OK)
 		return e;
 	hex_encode(bytes_of(digest, sizeof digest), is);
@@ -85,10 +85,86 @@ static enum err digested(struct crypto *crypto, const struct reply_member *m, co
 	return ERR_OK;
 }
 
+/* Whoever encrypts to the key asks for its use by this id. There is none without a key, not even null. */
+static enum err key_id(struct crypto *crypto, const struct json_value *v, const struct verify_verdict *d,
+		       enum reply_fault *fault, struct why *w)
+{
+	uint8_t digest[SHA256_SIZE];
+	char want[HEX_SIZE(SHA256_SIZE)];
+	*fault = REPLY_FAULT_SIGNED;
+	if (d->view.public_key.n == 0 || json_type(v) != JSON_STRING)
+		return ERR_OK;
+	const enum err e = crypto_sha256(crypto, d->view.public_key, digest, w);
+	if (e != ERR_OK)
+		return e;
+	hex_encode(bytes_of(digest, sizeof digest), want);
+	if (bytes_equal(json_string(v), bytes_of(want, sizeof want)))
+		*fault = REPLY_FAULTS;
+	return ERR_OK;
+}
+
+/* What the signed hash is of: all of the certificate, or its key. *good false for what is no certificate, or not
+ * spelled byte for byte as cert_pem_put does, so that whatever reads it reads the same. */
+static enum err hashed(struct bytes pem, bool whole, struct buf *out, bool *good, struct why *w)
+{
+	struct buf der = BUF_INIT(TLS_CERT_DER_MAX), again = BUF_INIT(CERT_PEM_MAX);
+	struct why inner = {0};
+	enum err e = tls_cert_read(pem, &der, &inner);
+	if (e == ERR_OK) {
+		cert_pem_put(buf_bytes(&der), &again);
+		*good = bytes_equal(buf_bytes(&again), pem);
+	}
+	if (e == ERR_OK && whole)
+		buf_put_bytes(out, buf_bytes(&der));
+	else if (e == ERR_OK)
+		e = tls_cert_spki(buf_bytes(&der), out, &inner);
+	buf_free(&again);
+	buf_free(&der);
+	if (e == ERR_INVALID) {
+		*good = false;
+		return ERR_OK;
+	}
+	if (e != ERR_OK)
+		*w = inner;
+	return e != ERR_OK ? e : buf_check(out, w);
+}
+
+static enum err certificate(struct crypto *crypto, const struct json_value *v, const struct verify_verdict *d,
+			    enum reply_fault *fault, struct why *w)
+{
+	const struct bytes of_cert = reply_claim(d, "tls_cert_hash"), of_key = reply_claim(d, "key_hash");
+	struct buf made = BUF_INIT(TLS_CERT_DER_MAX);
+	uint8_t digest[SHA256_SIZE];
+	char is[HEX_SIZE(SHA256_SIZE)];
+	bool good = false;
+	*fault = REPLY_FAULT_SIGNED;
+	if (json_type(v) != JSON_STRING)
+		return ERR_OK;
+	enum err e = hashed(json_string(v), of_cert.n > 0, &made, &good, w);
+	if (e == ERR_OK)
+		e = crypto_sha256(crypto, buf_bytes(&made), digest, w);
+	buf_free(&made);
+	if (e != ERR_OK)
+		return e;
+	hex_encode(bytes_of(digest, sizeof digest), is);
+	if (good && bytes_equal(of_cert.n > 0 ? of_cert : of_key, bytes_of(is, sizeof is)))
+		*fault = REPLY_FAULTS;
+	return ERR_OK;
+}
+
 enum err reply_contents(struct crypto *crypto, const struct reply_member *m, const struct json_value *v,
 			const struct verify_verdict *d, enum reply_fault *fault, struct why *w)
 {
-	return m->as == REPLY_AS_CLAIMS ? all_claims(crypto, v, d, fault, w) : digested(crypto, m, v, d, fault, w);
+	switch (m->as) {
+	case REPLY_AS_CLAIMS:
+		return all_claims(crypto, v, d, fault, w);
+	case REPLY_AS_KEY_ID:
+		return key_id(crypto, v, d, fault, w);
+	case REPLY_AS_CERTIFICATE:
+		return certificate(crypto, v, d, fault, w);
+	default:
+		return digested(crypto, m, v, d, fault, w);
+	}
 }
 
 void reply_contents_missing(const struct json_value *reply, struct verify_verdict *d)

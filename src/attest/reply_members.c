@@ -6,8 +6,8 @@
 
 #include "base/encode.h"
 
-/* The longest session_lifetime that the server can be given. */
-enum { EXPIRES_MINUTES_MAX = 604800 / 60 };
+/* The longest session_lifetime and key_lifetime that the server can be given. */
+enum { EXPIRES_MINUTES_MAX = 604800 / 60, KEY_EXPIRES_SECONDS_MAX = 86400 };
 
 static bool is_type(const struct json_value *v, enum json_type t)
 {
@@ -205,6 +205,12 @@ static bool lifetime(const struct verify_verdict *d, const struct json_value *v)
 	return is_type(v, JSON_INT) && json_int(v) >= 1 && json_int(v) <= EXPIRES_MINUTES_MAX;
 }
 
+static bool key_lifetime(const struct verify_verdict *d, const struct json_value *v)
+{
+	return d->view.public_key.n > 0 && is_type(v, JSON_INT) && json_int(v) >= 1 &&
+	       json_int(v) <= KEY_EXPIRES_SECONDS_MAX;
+}
+
 static bool wrapped_key(const struct verify_verdict *d, const struct json_value *v)
 {
 	uint8_t key[BASE64_DECODED_MAX(BASE64_SIZE(RSA_WRAPPED_MAX))];
@@ -231,6 +237,8 @@ static bool server_clock(const struct verify_verdict *d, const struct json_value
 #define ATTESTATION  REPLY_IN_ATTESTATION
 #define INFO	     REPLY_IN_INFO
 #define KEY_EXCHANGE REPLY_IN_KEY_EXCHANGE
+#define TLS	     REPLY_IN_TLS
+#define PEER	     REPLY_IN_PEER
 #define VSOCK	     REPLY_IN_VSOCK
 
 static const struct reply_member members[] = {
@@ -252,8 +260,8 @@ static const struct reply_member members[] = {
 	{"timestamp", REST, REPLY_AS_CLAIM, NULL},
 	{"nonce_hex", REST, REPLY_AS_SIGNED, nonce_hex},
 	{"nonce_encoding", REST, REPLY_AS_UNSIGNED, nonce_encoding},
-	{"tee_verified", REST, REPLY_AS_UNSIGNED, is_bool},
-	{"_warning", REST, REPLY_AS_UNSIGNED, is_warning},
+	{"tee_verified", REST | VSOCK, REPLY_AS_UNSIGNED, is_bool},
+	{"_warning", REST | VSOCK, REPLY_AS_UNSIGNED, is_warning},
 	{"metadata", ATTESTATION | INFO, REPLY_AS_METADATA, NULL},
 	{"verification_instructions", REST, REPLY_AS_UNSIGNED, is_object},
 
@@ -272,12 +280,19 @@ static const struct reply_member members[] = {
 	{"scope_hash", KEY_EXCHANGE, REPLY_AS_CLAIM, NULL},
 	{"expires_in_minutes", KEY_EXCHANGE, REPLY_AS_UNSIGNED, lifetime},
 
+	{"certificate", TLS | PEER, REPLY_AS_CERTIFICATE, NULL},
+	{"tls_cert_hash", TLS, REPLY_AS_CLAIM, NULL},
+	{"tls_spki_hash", TLS, REPLY_AS_CLAIM, NULL},
+	{"key_origin", TLS, REPLY_AS_CLAIM, NULL},
+
 	{"success", VSOCK, REPLY_AS_UNSIGNED, is_true},
 	{"user_data", VSOCK, REPLY_AS_SIGNED, user_data_text},
 	{"nonce", VSOCK, REPLY_AS_SIGNED, nonce_text},
 	{"has_public_key", VSOCK, REPLY_AS_SIGNED, has_public_key},
 	{"document_size", VSOCK, REPLY_AS_SIGNED, document_size},
 	{"timestamp", VSOCK, REPLY_AS_UNSIGNED, server_clock},
+	{"key_id", VSOCK, REPLY_AS_KEY_ID, NULL},
+	{"key_expires_in_seconds", VSOCK, REPLY_AS_UNSIGNED, key_lifetime},
 };
 enum { MEMBERS = sizeof members / sizeof members[0] };
 

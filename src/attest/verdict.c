@@ -128,6 +128,21 @@ struct bytes verify_verdict_user_data(const struct verify_verdict *d)
 	return d->signed_facts ? d->view.user_data : bytes_of(NULL, 0);
 }
 
+struct bytes verify_verdict_public_key(const struct verify_verdict *d)
+{
+	return d->signed_facts ? d->view.public_key : bytes_of(NULL, 0);
+}
+
+struct bytes verify_verdict_module_id(const struct verify_verdict *d)
+{
+	return d->signed_facts ? d->view.module_id : bytes_of(NULL, 0);
+}
+
+struct bytes verify_verdict_pcr(const struct verify_verdict *d, unsigned index)
+{
+	return d->signed_facts && index < NSM_PCRS_MAX ? d->view.pcr[index] : bytes_of(NULL, 0);
+}
+
 /* ---- JSON ---- */
 
 static void put_text(struct buf *out, const char *key, const char *text)
@@ -229,23 +244,6 @@ static void put_root(struct buf *out, const struct verify_verdict *d)
 	buf_put_u8(out, '}');
 }
 
-static void put_compared(struct buf *out, const struct verify_verdict *d)
-{
-	bool first = true;
-	if (!fact(out, d, "pcrs_compared"))
-		return;
-	buf_put_u8(out, '[');
-	for (unsigned i = 0; i < NSM_PCRS_MAX; i++) {
-		if ((d->compared >> i & 1u) == 0)
-			continue;
-		if (!first)
-			buf_put_u8(out, ',');
-		json_put_int(out, i);
-		first = false;
-	}
-	buf_put_u8(out, ']');
-}
-
 static void put_claims(struct buf *out, const struct verify_verdict *d)
 {
 	struct why unused = {0};
@@ -280,7 +278,8 @@ static void put_facts(struct buf *out, const struct verify_verdict *d)
 	put_root(out, d);
 	fact_time(out, d, "verified_at", d->at_s);
 	fact_text(out, d, "identity", identities[d->identity]);
-	put_compared(out, d);
+	if (fact(out, d, "pcrs_compared"))
+		nsm_pcrs_json(d->compared, out);
 	put_claims(out, d);
 }
 

@@ -24,6 +24,19 @@ bool nsm_pcr_index(struct bytes text, unsigned *out)
 	return true;
 }
 
+void nsm_pcrs_json(uint32_t set, struct buf *out)
+{
+	const char *comma = "";
+	buf_put_str(out, "[");
+	for (unsigned i = 0; i < NSM_PCRS_MAX; i++) {
+		if ((set >> i & 1u) == 0)
+			continue;
+		buf_printf(out, "%s%u", comma, i);
+		comma = ",";
+	}
+	buf_put_str(out, "]");
+}
+
 enum err nsm_pcr_value(unsigned index, struct bytes hex, uint8_t out[NSM_PCR_SIZE], const char *field, struct why *w)
 {
 	uint8_t value[NSM_PCR_SIZE];

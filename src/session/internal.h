@@ -1,7 +1,8 @@
 /* internal.h - what the files of src/session share.
  *
  * table.c owns the table and a session's life, turn.c the undo log, seen.c one session's replay set, messages.c numbers
- * and keys in use, rest.c the form at rest, load.c the start, sweep.c housekeeping, offer.c and kek.c stand alone.
+ * and keys in use, rest.c the form at rest, load.c the start, sweep.c housekeeping; offer.c, kek.c, kek_check.c and
+ * private_data.c stand alone.
  */
 #ifndef ATTESTD_SESSION_INTERNAL_H
 #define ATTESTD_SESSION_INTERNAL_H

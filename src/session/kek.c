@@ -7,36 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 
 static const char kek_name[] = "kek";
 static const char kek_temporary[] = "kek.new";
-
-enum kek_rule { KEK_PRIVATE, KEK_CREDENTIAL };
-
-static enum err check_file(int fd, const char *path, enum kek_rule rule, struct why *w)
-{
-	/* systemd hands credentials out as root's, readable by the unit's group at most. */
-	mode_t refused = rule == KEK_CREDENTIAL ? S_IWGRP | S_IRWXO : S_IRWXG | S_IRWXO;
-	struct stat st;
-
-	if (fstat(fd, &st) != 0)
-		return why_set(w, ERR_ENVIRONMENT, "the key file %s cannot be examined: %s", path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return why_set(w, ERR_ENVIRONMENT, "the key file %s is not a regular file", path);
-	if (st.st_uid != geteuid() && st.st_uid != 0)
-		return why_set(w, ERR_ENVIRONMENT,
-			       "the key file %s belongs to user %u; give it to the server's own user (chown)", path,
-			       (unsigned)st.st_uid);
-	if ((st.st_mode & refused) != 0)
-		return why_set(w, ERR_ENVIRONMENT,
-			       "the key file %s can be reached by other users (mode %04o); restrict it with chmod 600",
-			       path, (unsigned)(st.st_mode & 07777));
-	return ERR_OK;
-}
 
 static enum err read_key(int fd, const char *path, struct secret *key, struct why *w)
 {
@@ -65,23 +41,16 @@ out:
 }
 
 /* A file that is not there is only a fault where it had to be: *found tells. */
-static enum err read_file(int dir, const char *name, const char *path, enum kek_rule rule, struct secret *key,
-			  bool *found, struct why *w)
+static enum err read_file(int dir, const char *name, const char *path, bool credential, struct secret *key, bool *found,
+			  struct why *w)
 {
-	/* Without O_NONBLOCK a FIFO in its place would hang the start. */
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	enum err e;
+	int fd = -1;
+	enum err e = file_open_private(dir, name, "the key file", path, credential, &fd, w);
 
-	*found = fd >= 0 || errno != ENOENT;
-	if (fd < 0 && errno == ENOENT)
-		return ERR_OK;
-	if (fd < 0 && errno == ELOOP)
-		return why_set(w, ERR_ENVIRONMENT, "the key file %s is a symbolic link; name the file itself", path);
-	if (fd < 0)
-		return why_set(w, ERR_ENVIRONMENT, "the key file %s cannot be opened: %s", path, strerror(errno));
-	e = check_file(fd, path, rule, w);
-	if (e == ERR_OK)
-		e = read_key(fd, path, key, w);
+	*found = e == ERR_OK || errno != ENOENT;
+	if (e != ERR_OK)
+		return *found ? e : ERR_OK;
+	e = read_key(fd, path, key, w);
 	close(fd);
 	return e;
 }
@@ -162,7 +131,7 @@ static enum err read_or_make(const char *runtime_dir, const struct random *rando
 			runtime_dir, strerror(errno));
 		goto out;
 	}
-	e = read_file(dir, kek_name, path, KEK_PRIVATE, key, &found, w);
+	e = read_file(dir, kek_name, path, false, key, &found, w);
 	if (e == ERR_OK && !found)
 		e = make_file(dir, path, random, key, w);
 out:
@@ -182,13 +151,13 @@ enum err session_kek_open(struct session_kek *out, const char *file, const char 
 	if (e != ERR_OK)
 		return e;
 	if (file[0] != '\0') {
-		e = read_file(AT_FDCWD, file, file, KEK_PRIVATE, k.key, &found, w);
+		e = read_file(AT_FDCWD, file, file, false, k.key, &found, w);
 		if (e == ERR_OK && !found)
 			e = why_set(w, ERR_ENVIRONMENT, "the key file %s (kek_file) does not exist", file);
 	} else if (credential_dir != NULL) {
 		e = join(path, credential_dir, w);
 		if (e == ERR_OK)
-			e = read_file(AT_FDCWD, path, path, KEK_CREDENTIAL, k.key, &found, w);
+			e = read_file(AT_FDCWD, path, path, true, k.key, &found, w);
 	}
 	if (e == ERR_OK && !found) {
 		k.generated = true;

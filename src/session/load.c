@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHECK_SIZE = 16, META_MAX = 256 };
+#include "kek_check.h"
 
 static const char seal_info[] = "attestd session key v1";
-static const char check_info[] = "attestd kek check v1";
+static const struct kek_database database = {"session database", "sessions",
+					     "kek_file, or the systemd credential `kek`"};
 
 /* A row as it was read. x is NULL if it has expired and is to be deleted. */
 struct loaded {
@@ -20,7 +21,8 @@ struct loaded {
 struct load {
 	struct sessions *s;
 	int64_t now, last_boot_ms; /* the latter on the clock of the boot that wrote it */
-	struct buf origin, check, boot_id, last_boot;
+	struct kek_check kek;
+	struct buf boot_id, last_boot;
 	bool first, rebase;
 	struct loaded *v;
 	size_t n, cap;
@@ -55,11 +57,11 @@ static enum err read_meta(struct load *l, struct why *w)
 {
 	struct store *st = l->s->env.store;
 	bool found = false;
-	enum err e = store_meta_get(st, "kek_origin", &l->origin, &found, w);
+	enum err e = store_meta_get(st, KEK_META_ORIGIN, &l->kek.origin, &found, w);
 
 	l->first = !found;
 	if (e == ERR_OK)
-		e = store_meta_get(st, "kek_check", &l->check, &found, w);
+		e = store_meta_get(st, KEK_META_CHECK, &l->kek.check, &found, w);
 	if (e == ERR_OK)
 		e = store_meta_get(st, "boot_id", &l->boot_id, &found, w);
 	if (e == ERR_OK)
@@ -79,38 +81,22 @@ static enum err parse_last_boot(struct load *l, struct why *w)
 }
 
 /* What becomes of the rows: kept, discarded, moved to this boot's clock, or none of these, which is fatal. */
-static enum err judge(struct load *l, bool generated, struct bytes check, struct why *w)
+static enum err judge(struct load *l, struct why *w)
 {
-	bool same_key = secret_equal(buf_bytes(&l->check), check);
 	bool same_boot = bytes_equal(buf_bytes(&l->boot_id), bytes_of(l->s->boot_id, l->s->boot_id_size));
+	const char *lost;
+	enum err e;
 
 	if (l->first)
 		return ERR_OK;
-	if (bytes_is(buf_bytes(&l->origin), "generated")) {
-		if (!generated)
-			return discard(l, "they were sealed under a generated key, and a key is configured now", w);
-		if (!same_boot)
-			return discard(l, "they were sealed under a generated key of another boot", w);
-		if (!same_key)
-			return discard(l, "the generated key that sealed them is gone from the runtime directory", w);
-		return ERR_OK;
-	}
-	if (!bytes_is(buf_bytes(&l->origin), "configured"))
-		return why_set(w, ERR_ENVIRONMENT,
-			       "the session database names an unknown origin of its key: it was altered, or written by "
-			       "another version; move the file away to start without sessions");
-	if (generated)
-		return why_set(
-			w, ERR_ENVIRONMENT,
-			"the session database was sealed under a configured key, and none is configured: restore "
-			"kek_file or the systemd credential `kek`, or move the database away to start without "
-			"sessions");
-	if (!same_key)
-		return why_set(
-			w, ERR_ENVIRONMENT,
-			"the configured key (kek_file, or the systemd credential `kek`) is not the one that sealed "
-			"the session database: restore that key, or move the database away to start without "
-			"sessions");
+	e = kek_check_judge(&l->kek, &database, &lost, w);
+	if (e != ERR_OK)
+		return e;
+	/* Judged without the key, too: it may be one that somebody has put back. */
+	if (l->kek.generated && !same_boot)
+		lost = "they were sealed under a generated key of another boot";
+	if (lost != NULL)
+		return discard(l, lost, w);
 	l->rebase = !same_boot;
 	return l->rebase ? parse_last_boot(l, w) : ERR_OK;
 }
@@ -283,15 +269,15 @@ static enum err load_all(struct load *l, struct why *w)
 	return ERR_OK;
 }
 
-static enum err write_meta(struct load *l, bool generated, struct bytes check, struct why *w)
+static enum err write_meta(struct load *l, struct why *w)
 {
 	struct sessions *s = l->s;
 	enum err e = ERR_OK;
 
 	if (l->first) {
-		e = store_meta_put(s->env.store, "kek_origin", bytes_str(generated ? "generated" : "configured"), w);
+		e = store_meta_put(s->env.store, KEK_META_ORIGIN, kek_check_origin(&l->kek), w);
 		if (e == ERR_OK)
-			e = store_meta_put(s->env.store, "kek_check", check, w);
+			e = store_meta_put(s->env.store, KEK_META_CHECK, secret_view(&l->kek.value), w);
 	}
 	if (e == ERR_OK && (l->first || l->rebase))
 		e = store_meta_put(s->env.store, "boot_id", bytes_of(s->boot_id, s->boot_id_size), w);
@@ -300,24 +286,24 @@ static enum err write_meta(struct load *l, bool generated, struct bytes check, s
 	return e == ERR_OK ? store_commit(s->env.store, w) : e;
 }
 
-static enum err load(struct sessions *s, bool generated, struct bytes check, struct why *w)
+static enum err load(struct sessions *s, const struct session_kek *kek, struct why *w)
 {
 	struct load l = {
 		.s = s,
 		.now = clock_boot(s->env.clock),
-		.origin = BUF_INIT(META_MAX),
-		.check = BUF_INIT(META_MAX),
-		.boot_id = BUF_INIT(META_MAX),
-		.last_boot = BUF_INIT(META_MAX),
+		.boot_id = BUF_INIT(KEK_META_MAX),
+		.last_boot = BUF_INIT(KEK_META_MAX),
 	};
-	enum err e = read_meta(&l, w);
+	enum err e = kek_check_init(&l.kek, s->env.crypto, kek, w);
 
 	if (e == ERR_OK)
-		e = judge(&l, generated, check, w);
+		e = read_meta(&l, w);
+	if (e == ERR_OK)
+		e = judge(&l, w);
 	if (e == ERR_OK)
 		e = load_all(&l, w);
 	if (e == ERR_OK)
-		e = write_meta(&l, generated, check, w);
+		e = write_meta(&l, w);
 	/* The rows found at the start go with the last of the sessions that were alive then. */
 	if (e == ERR_OK)
 		sweep_add_mark(s, l.now, s->count > 0 ? s->edge.prev->expires_boot_ms : l.now);
@@ -326,8 +312,7 @@ static enum err load(struct sessions *s, bool generated, struct bytes check, str
 		free(l.v[i].wrapped);
 	}
 	free(l.v);
-	buf_free(&l.origin);
-	buf_free(&l.check);
+	kek_check_free(&l.kek);
 	buf_free(&l.boot_id);
 	buf_free(&l.last_boot);
 	return e;
@@ -336,7 +321,6 @@ static enum err load(struct sessions *s, bool generated, struct bytes check, str
 enum err sessions_open(struct sessions **out, const struct session_env *env, const struct session_kek *kek,
 		       const char *boot_id, struct why *w)
 {
-	struct secret check = SECRET_INIT;
 	struct sessions *s = calloc(1, sizeof *s);
 	enum err e;
 
@@ -358,15 +342,12 @@ enum err sessions_open(struct sessions **out, const struct session_env *env, con
 	if (e == ERR_OK)
 		e = crypto_hkdf(env->crypto, secret_view(kek->key), seal_info, AEAD_KEY_SIZE, s->sealing, w);
 	if (e == ERR_OK)
-		e = crypto_hkdf(env->crypto, secret_view(kek->key), check_info, CHECK_SIZE, &check, w);
-	if (e == ERR_OK)
-		e = load(s, kek->generated, secret_view(&check), w);
+		e = load(s, kek, w);
 	if (e == ERR_OK) {
 		*out = s;
 		s = NULL;
 	}
 out:
-	secret_wipe(&check);
 	sessions_close(s);
 	return e;
 }

@@ -5,7 +5,7 @@
 
 #include "base/encode.h"
 
-enum { MINE = 0x80, NUMBER_SIZE = 4, MEMBERS_ROOM = 1024, SAID_MAX = 200, VALUES_MAX = 256 };
+enum { MINE = 0x80, NUMBER_SIZE = 4, MEMBERS_ROOM = 1024, SAID_MAX = 199, VALUES_MAX = 256 };
 
 enum err user_seal(struct crypto *c, const struct random *random, const struct user_session *s, struct bytes plaintext,
 		   struct buf *message, struct why *w)
@@ -59,18 +59,11 @@ struct received {
 	int64_t number;
 };
 
-/* `text` may quote the message, in letters that turn a terminal's text around. */
 static enum err unreadable(struct why *w, const char *field, const char *text)
 {
-	char said[SAID_MAX];
-	size_t n = 0;
-
-	for (; n < sizeof said - 1 && text[n] != '\0'; n++)
-		said[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';
-	said[n] = '\0';
 	return why_tell(w, ERR_BAD_MESSAGE, NULL,
-			"This is no message of the server's, a reply of POST /encrypt in JSON%s%s: %s",
-			field[0] != '\0' ? ", by its " : "", field, said);
+			"This is no message of the server's, a reply of POST /encrypt in JSON%s%s: %.*s",
+			field[0] != '\0' ? ", by its " : "", field, SAID_MAX, text);
 }
 
 static enum err read_members(const struct json_value *object, struct received *m, struct why *w)
@@ -115,11 +108,9 @@ static enum err read_message(struct bytes text, struct json **json, struct recei
 	if (e == ERR_OK)
 		e = read_members(json_root(*json), m, &inner);
 	if (e == ERR_INVALID) {
+		/* Both may quote the message, in letters that turn a terminal's text around. */
 		const bool whole = strcmp(inner.field, "body") == 0;
-		for (char *c = inner.field; *c != '\0'; c++)
-			if (*c < ' ' || *c > '~')
-				*c = '?';
-		return unreadable(w, whole ? "" : inner.field, inner.text);
+		return unreadable(w, whole ? "" : text_mask(inner.field), text_mask(inner.text));
 	}
 	if (e != ERR_OK)
 		*w = inner;

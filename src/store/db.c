@@ -327,3 +327,8 @@ enum err db_commit(struct db *d, struct why *w)
 		d->cause.err = ERR_OK;
 	return w->err;
 }
+
+bool db_scrub(struct db *d)
+{
+	return sqlite3_wal_checkpoint_v2(d->h, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK;
+}

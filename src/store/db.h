@@ -36,6 +36,8 @@ enum err db_row(struct db *d, sqlite3_stmt *st, bool *row, struct why *w) MUST_U
 
 bool db_dirty(const struct db *d);
 enum err db_commit(struct db *d, struct why *w) MUST_USE;
+/* What the write-ahead log still holds of older commits is copied into the file and cut off. False: not now. */
+bool db_scrub(struct db *d);
 
 /* A row that this program cannot have written. */
 enum err db_damaged(struct db *d, const char *what, struct why *w) MUST_USE;

@@ -1,14 +1,14 @@
 /* Whole replies, judged under the simulator's root. The first byte chooses one of the simulator's documents; in the
  * rest $D stands for it in base64, $Z for its size, $S for the object that shows it, $P for its PCR2, $N for its nonce,
- * $U for its claims, $C for the digest of custom data, $T for its time and $K for a wrapped key, so that what is signed
- * stays intact while everything around it changes.
+ * $U for its claims, $C for the digest of custom data, $H for the hash of its public key, $T for its time and $K for a
+ * wrapped key, so that what is signed stays intact while everything around it changes.
  */
 #include "../unit/reply_fixture.h"
 #include "attest/verdict.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { DOCUMENTS = 4, TEXT_MAX = 1 << 20 };
+enum { DOCUMENTS = 5, TEXT_MAX = 1 << 20 };
 
 #define CLAIMS(p) "{\"purpose\":\"" p "\",\"timestamp\":\"2026-01-30T12:00:00Z\",\"agent\":\"A\",\"guardrail\":\"G\""
 /* of {"key": "value"} */
@@ -21,6 +21,7 @@ static const char *const user_data[DOCUMENTS] = {
 			       "\"" DIGEST "\",\"user_key_hash\":\"" DIGEST "\",\"key_exchange_version\":\"1.1\"}",
 	CLAIMS("info") ",\"info_digest\":\"" DIGEST "\",\"info_digest_method\":\"sha256\"}",
 	"hello-from-enclave",
+	"with a key",
 };
 
 static struct reply_fixture f;
@@ -38,7 +39,9 @@ static void prepare(void)
 	json_init();
 	reply_fixture_open(&f);
 	for (size_t i = 0; i < DOCUMENTS; i++) {
-		const struct nsm_attestation a = {.user_data = bytes_str(user_data[i]), .nonce = BYTES_LIT("nonce")};
+		const struct nsm_attestation a = {.user_data = bytes_str(user_data[i]),
+						  .nonce = BYTES_LIT("nonce"),
+						  .public_key = bytes_of("key", i == DOCUMENTS - 1 ? 3 : 0)};
 		reply_document_make(&f, &a, &documents[i]);
 		shown[i] = BUF_INIT(TEXT_MAX);
 		buf_put_u8(&shown[i], '{');
@@ -47,9 +50,18 @@ static void prepare(void)
 	}
 }
 
+static void key_id(const struct attest_view *v, char out[HEX_SIZE(SHA256_SIZE)])
+{
+	uint8_t digest[SHA256_SIZE];
+	REPLY_OK(crypto_sha256(f.crypto, v->public_key, digest, &f.w));
+	hex_encode(bytes_of(digest, sizeof digest), out);
+}
+
 static void expand(struct bytes text, size_t which, struct buf *out)
 {
 	const struct attest_view *v = &documents[which].view;
+	char id[HEX_SIZE(SHA256_SIZE)];
+	key_id(v, id);
 	for (size_t i = 0; i < text.n; i++) {
 		const int c = text.p[i] == '$' && i + 1 < text.n ? text.p[i + 1] : 0;
 		i += c != 0;
@@ -69,6 +81,8 @@ static void expand(struct bytes text, size_t which, struct buf *out)
 			json_put_int(out, v->timestamp_ms);
 		else if (c == 'K')
 			buf_put_base64(out, bytes_of((const uint8_t[RSA_BITS_MIN / 8]){0}, RSA_BITS_MIN / 8));
+		else if (c == 'H')
+			buf_put(out, id, sizeof id);
 		else if (c == 'C')
 			buf_put_str(out, DIGEST);
 		else
@@ -101,8 +115,10 @@ static void check_members(const struct json_value *reply)
 	static const char *const shown_names[] = {"module_id",	 "timestamp", "digest",	    "pcrs",
 						  "certificate", "cabundle",  "public_key", "user_data",
 						  "nonce",	 "document",  "_warning",   NULL};
-	static const char *const vsock[] = {"attestation_document", "success",	     "user_data", "nonce",
-					    "has_public_key",	    "document_size", "timestamp", NULL};
+	static const char *const vsock[] = {
+		"attestation_document",	  "success",   "user_data",    "nonce",	   "has_public_key",
+		"document_size",	  "timestamp", "tee_verified", "_warning", "key_id",
+		"key_expires_in_seconds", NULL};
 	static const char *const rest[] = {"attestation_document",
 					   "pcr2",
 					   "user_data",
@@ -161,6 +177,11 @@ static void check_accepted(struct bytes text, const struct verify_verdict *d)
 		hex_encode(bytes_of(digest, SHA256_SIZE), hex);
 		check(bytes_equal(bytes_of(hex, HEX_SIZE(SHA256_SIZE)), bytes_str(DIGEST)));
 	}
+	v = json_get(reply, "key_id");
+	if (v != NULL) {
+		key_id(&d->view, hex);
+		check(d->view.public_key.n > 0 && bytes_equal(json_string(v), bytes_of(hex, HEX_SIZE(SHA256_SIZE))));
+	}
 	v = json_get(reply, "session_id");
 	check(v == NULL || strcmp(d->purpose, "key-exchange") == 0);
 	buf_free(&canon);
@@ -176,7 +197,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct buf text = BUF_INIT(TEXT_MAX), json = BUF_INIT(4 * TEXT_MAX), told = BUF_INIT(4 * TEXT_MAX);
 	struct verify_verdict *d = NULL;
 	struct json *j = NULL;
-	expand(bytes_of(data + 1, size - 1), data[0] % DOCUMENTS, &text);
+	expand(bytes_of(data + 1, size - 1), (uint8_t)(data[0] - '0') % DOCUMENTS, &text);
 	if (!text.failed) {
 		REPLY_OK(verify_input(f.verify, buf_bytes(&text), VERIFY_AUTO, &f.policy, &d, &f.w));
 		check(verify_verdict_good(d) == (verify_verdict_code(d) == VERIFY_VERIFIED));

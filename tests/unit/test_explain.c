@@ -318,6 +318,24 @@ static void every_failure_of_a_signed_document_is_listed(void **s)
 	assert_says(text, "- Send the nonce with the request"); /* each failure has its advice */
 }
 
+static void that_any_user_data_would_have_passed_is_not_said_of_claims(void **s)
+{
+	(void)s;
+	struct verify_verdict d = good();
+	struct why w = {0};
+	d.view.user_data = BYTES_LIT("{\"purpose\":\"attestation\"}");
+	assert_says(explain(&d), "- Detail 8. - Detail 9. - Detail 10.");
+	assert_int_equal(json_parse(&d.claims, d.view.user_data, &w), ERR_OK);
+	assert_says(explain(&d), "- Detail 8. - Detail 10.");
+	/* and it is nothing that was left out */
+	for (int c = CHECK_PCRS; c <= CHECK_REPLY; c++)
+		if (c != CHECK_USER_DATA)
+			verdict_pass(&d, (enum verify_check)c, "Fits %d.", c);
+	d.identity = VERIFY_COMPARED;
+	assert_says(explain(&d), "Nothing that can be compared was left out.");
+	json_free(d.claims);
+}
+
 static void metadata_is_told_from_claims(void **s)
 {
 	(void)s;
@@ -477,6 +495,7 @@ int main(void)
 		cmocka_unit_test(without_signed_facts_none_is_shown),
 		cmocka_unit_test(every_code_comes_with_advice),
 		cmocka_unit_test(every_failure_of_a_signed_document_is_listed),
+		cmocka_unit_test(that_any_user_data_would_have_passed_is_not_said_of_claims),
 		cmocka_unit_test(metadata_is_told_from_claims),
 		cmocka_unit_test(control_characters_never_reach_the_terminal),
 		cmocka_unit_test(bytes_are_text_in_quotes_or_hex),

@@ -5,9 +5,14 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "cborio.h"
+#include "json.h"
 #include "nsm.h"
 
 static void a_pcr_is_given_as_its_number_and_96_digits(void **s)
@@ -35,6 +40,24 @@ static void a_pcr_is_given_as_its_number_and_96_digits(void **s)
 	}
 	assert_int_equal(nsm_pcr_parse(bytes_of(NULL, 0), &index, value, &w), ERR_INVALID);
 	assert_int_equal(index, 31);
+}
+
+static void a_set_of_pcrs_is_a_list_of_numbers(void **s)
+{
+	(void)s;
+	static const struct {
+		uint32_t set;
+		const char *text;
+	} sets[] = {
+		{0, "[]"}, {1, "[0]"}, {UINT32_C(1) << 31, "[31]"}, {0x80000105, "[0,2,8,31]"}, {0xffff, NULL},
+	};
+	for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+		struct buf out = BUF_INIT(128);
+		nsm_pcrs_json(sets[i].set, &out);
+		assert_string_equal(buf_cstr(&out),
+				    sets[i].text != NULL ? sets[i].text : "[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]");
+		buf_free(&out);
+	}
 }
 
 static struct nsm *open_dummy(void)
@@ -104,6 +127,44 @@ static void an_unknown_back_end_is_a_configuration_error(void **s)
 		assert_null(n);
 	}
 	nsm_close(NULL);
+}
+
+/* Whatever is behind a socket: a real NSM never is. */
+static void a_simulator_is_one_in_process_and_behind_a_socket(void **s)
+{
+	(void)s;
+	const struct clock clock = clock_system();
+	struct crypto *crypto = NULL;
+	struct why w = {0};
+	char dir[] = "/tmp/nsm-XXXXXX";
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	char spec[128];
+	json_init();
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(at.sun_path, sizeof at.sun_path, "%s/s", dir);
+	(void)snprintf(spec, sizeof spec, "socket:%s", at.sun_path);
+	const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(bind(listener, (const struct sockaddr *)&at, sizeof at), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(crypto_new(&crypto, &w), ERR_OK);
+	const struct {
+		const char *spec;
+		bool simulated, root;
+	} ways[] = {{"dummy", false, false}, {"device", false, false}, {"simulator", true, true}, {spec, true, false}};
+	const struct nsm_env env = {"/dev/null", crypto, &clock, crypto_random(crypto), 1000};
+	for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+		struct nsm *n = NULL;
+		bool fell;
+		if (nsm_open(&n, ways[i].spec, &env, &fell, &w) != ERR_OK)
+			fail_msg("%s: %s", ways[i].spec, w.text);
+		assert_int_equal(nsm_is_simulated(n), ways[i].simulated);
+		assert_int_equal(nsm_root(n).n > 0, ways[i].root);
+		nsm_close(n);
+	}
+	crypto_free(crypto);
+	close(listener);
+	unlink(at.sun_path);
+	rmdir(dir);
 }
 
 static void what_is_no_nsm_fails_by_name(void **s)
@@ -279,6 +340,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_pcr_is_given_as_its_number_and_96_digits),
+		cmocka_unit_test(a_set_of_pcrs_is_a_list_of_numbers),
+		cmocka_unit_test(a_simulator_is_one_in_process_and_behind_a_socket),
 		cmocka_unit_test(a_missing_device_says_what_to_do),
 		cmocka_unit_test(auto_falls_back_only_when_the_device_is_missing),
 		cmocka_unit_test(an_unknown_back_end_is_a_configuration_error),

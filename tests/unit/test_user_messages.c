@@ -314,6 +314,21 @@ static void what_is_no_message_is_refused(void **state)
 	user_session_free(s);
 }
 
+static void a_message_holds_at_most_256_values(void **state)
+{
+	(void)state;
+	struct user_session *s = session();
+	for (size_t n = 256; n <= 257; n++) {
+		struct buf message = BUF_INIT(1024);
+		buf_put_str(&message, "{\"more\":[0"); /* three values */
+		for (size_t i = 3; i < n; i++)
+			buf_put_str(&message, ",0");
+		buf_put_str(&message, "]}");
+		refuses(s, message, ERR_BAD_MESSAGE, n == 256 ? "by its " : "too many values");
+	}
+	user_session_free(s);
+}
+
 /* ---- keeping ---- */
 
 static void a_session_is_kept_whole(void **state)
@@ -491,6 +506,7 @@ int main(void)
 		cmocka_unit_test(other_sessions_and_altered_messages_are_refused),
 		cmocka_unit_test(a_message_that_is_no_text_is_refused),
 		cmocka_unit_test(what_is_no_message_is_refused),
+		cmocka_unit_test(a_message_holds_at_most_256_values),
 		cmocka_unit_test(a_session_is_kept_whole),
 		cmocka_unit_test(what_is_shown_holds_no_key),
 		cmocka_unit_test(the_sound_file_is_one),

@@ -198,6 +198,17 @@ static void lie(struct reply *r, const char *name, const char *json)
 	"exchange_version\":\"1.1\"}"
 #define INFO CLAIMS("info") ",\"info_digest\":\"" HASH_A "\",\"info_digest_method\":\"sha256\"}"
 
+/* Of bytes that stand for a certificate: "Sixty bytes that stand for a certificate in its DER form: ok", by sha256sum
+ * and base64. */
+#define CERT_HASH  "fee69240d9eb414e9a8945ffc4ba1c32eb797eea34fd02b5ea12fc0facb6c293"
+#define CERT_LINE1 "U2l4dHkgYnl0ZXMgdGhhdCBzdGFuZCBmb3IgYSBjZXJ0aWZpY2F0ZSBpbiBpdHMg\\n"
+#define CERT_LINE2 "REVSIGZvcm06IG9r\\n"
+#define CERT_BEGIN "-----BEGIN CERTIFICATE-----\\n"
+#define CERT_END   "-----END CERTIFICATE-----\\n"
+#define TLS           \
+	CLAIMS("tls") \
+	",\"tls_cert_hash\":\"" CERT_HASH "\",\"tls_spki_hash\":\"" HASH_A "\",\"key_origin\":\"memory\"}"
+
 static struct reply *begin(const char *user_data, const char *nonce, const char *public_key)
 {
 	struct reply *r = calloc(1, sizeof *r);
@@ -249,6 +260,23 @@ static struct reply *info(void)
 	return r;
 }
 
+static struct reply *tls(void)
+{
+	struct reply *r = rest(TLS, "a nonce");
+	set(&r->top, "certificate", "\"" CERT_BEGIN CERT_LINE1 CERT_LINE2 CERT_END "\"");
+	set(&r->top, "tls_cert_hash", "\"" CERT_HASH "\"");
+	set(&r->top, "tls_spki_hash", "\"" HASH_A "\"");
+	set(&r->top, "key_origin", "\"memory\"");
+	return r;
+}
+
+static void set_key_id(struct reply *r, struct bytes of)
+{
+	uint8_t hash[SHA256_SIZE];
+	assert_int_equal(crypto_sha256(r->f.crypto, of, hash, &r->f.w), ERR_OK);
+	set_hex(&r->top, "key_id", bytes_of(hash, sizeof hash));
+}
+
 static struct reply *vsock(const char *user_data, const char *nonce, const char *public_key)
 {
 	struct reply *r = begin(user_data, nonce, public_key);
@@ -263,6 +291,12 @@ static struct reply *vsock(const char *user_data, const char *nonce, const char 
 	set(&r->top, "has_public_key", public_key != NULL ? "true" : "false");
 	set_int(&r->top, "document_size", (int64_t)r->doc.cose.n);
 	set_int(&r->top, "timestamp", r->doc.view.timestamp_ms);
+	set(&r->top, "tee_verified", "false");
+	set(&r->top, "_warning", "\"SIMULATED\"");
+	if (public_key != NULL) {
+		set_key_id(r, r->doc.view.public_key);
+		set(&r->top, "key_expires_in_seconds", "300");
+	}
 	return r;
 }
 
@@ -290,6 +324,7 @@ static void replies_that_say_what_is_signed_are_accepted(void **s)
 			       rest(CLAIMS("attestation") ",\"model\":\"x\"}", "nonce"),
 			       key_exchange(),
 			       info(),
+			       tls(),
 			       vsock("hello-from-enclave", "challenge-123", "key"),
 			       vsock(NULL, NULL, NULL),
 			       bare(NULL),
@@ -486,6 +521,50 @@ static void a_key_exchange_says_whose_conversation_it_is_for(void **s)
 	end(r);
 }
 
+static void a_certificate_must_be_the_attested_one_in_the_one_spelling_of_it(void **s)
+{
+	static const char *const lies[] = {
+		"null",
+		"\"\"",
+		"{}",
+		"\"" CERT_BEGIN CERT_LINE1 CERT_END "\"",
+		"\"" CERT_BEGIN CERT_LINE2 CERT_LINE1 CERT_END "\"",
+		"\"" CERT_BEGIN CERT_END "\"",
+		"\"" CERT_BEGIN "\"",
+		"\"" CERT_LINE1 CERT_LINE2 "\"",
+		"\"" CERT_BEGIN CERT_LINE1 "\\n" CERT_LINE2 CERT_END "\"",
+		"\"" CERT_BEGIN CERT_LINE1 CERT_LINE2 "\\n" CERT_END "\"",
+		"\"" CERT_BEGIN " " CERT_LINE1 CERT_LINE2 CERT_END "\"",
+		"\"text\\n" CERT_BEGIN CERT_LINE1 CERT_LINE2 CERT_END "\"",
+		"\"" CERT_BEGIN CERT_LINE1 CERT_LINE2 CERT_END "\\n\"",
+		"\"" CERT_BEGIN CERT_LINE1 CERT_LINE2 CERT_END CERT_BEGIN CERT_LINE1 CERT_LINE2 CERT_END "\"",
+		"\"-----BEGIN X509 CERTIFICATE-----\\n" CERT_LINE1 CERT_LINE2 CERT_END "\"",
+	};
+	struct reply *r = tls();
+	struct buf long_one = BUF_INIT(64 * 1024);
+	(void)s;
+	accepted(r, NULL, NULL);
+	for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++)
+		lie(r, "certificate", lies[i]);
+	buf_put_str(&long_one, "\"" CERT_BEGIN);
+	while (long_one.n < 2 * CERT_PEM_MAX)
+		buf_put_str(&long_one, CERT_LINE1);
+	buf_put_str(&long_one, CERT_END "\"");
+	lie(r, "certificate", buf_cstr(&long_one));
+	buf_free(&long_one);
+	lie(r, "tls_cert_hash", "\"" HASH_A "\"");
+	lie(r, "tls_spki_hash", "\"" CERT_HASH "\"");
+	lie(r, "key_origin", "\"file\"");
+	lie(r, "metadata", "null");
+	lie(r, "custom_data", "null");
+	end(r);
+	/* What nobody attests is refused: a certificate beside an ordinary attestation passes for nothing. */
+	r = rest(CLAIMS("attestation") "}", NULL);
+	lie_as(r, &r->top, "certificate", "\"" CERT_BEGIN CERT_LINE1 CERT_LINE2 CERT_END "\"", VERIFY_PURPOSE_MISMATCH,
+	       "user_data.purpose");
+	end(r);
+}
+
 static void a_quote_must_be_the_document_itself(void **s)
 {
 	struct reply *r = info(), *other = info();
@@ -502,6 +581,7 @@ static void each_kind_of_reply_has_its_purpose(void **s)
 	static const char *const of_key_exchange[] = {"session_id", "encrypted_session_key", "session_key_hash",
 						      "user_key_hash", "expires_in_minutes"};
 	static const char *const of_info[] = {"quote", "eventLog"};
+	static const char *const of_tls[] = {"certificate", "tls_cert_hash", "tls_spki_hash", "key_origin"};
 	struct reply *r = rest(KEY_EXCHANGE, NULL);
 	(void)s;
 	refused(r, VERIFY_PURPOSE_MISMATCH, "user_data.purpose");
@@ -511,6 +591,8 @@ static void each_kind_of_reply_has_its_purpose(void **s)
 		lie_as(r, &r->top, of_key_exchange[i], "null", VERIFY_PURPOSE_MISMATCH, "user_data.purpose");
 	for (size_t i = 0; i < sizeof of_info / sizeof of_info[0]; i++)
 		lie_as(r, &r->top, of_info[i], "null", VERIFY_PURPOSE_MISMATCH, "user_data.purpose");
+	for (size_t i = 0; i < sizeof of_tls / sizeof of_tls[0]; i++)
+		lie_as(r, &r->top, of_tls[i], "null", VERIFY_PURPOSE_MISMATCH, "user_data.purpose");
 	end(r);
 	r = rest("\"text\"", NULL);
 	refused(r, VERIFY_CLAIMS_MALFORMED, "user_data");
@@ -551,9 +633,13 @@ static void a_reply_of_two_kinds_is_none(void **s)
 	lie(r, "eventLog", "\"[]\"");
 	lie(r, "custom_data", "null");
 	lie(r, "metadata", "null");
+	lie(r, "certificate", "null");
+	lie(r, "tls_spki_hash", "null");
 	end(r);
 	r = info();
 	lie(r, "custom_digest", "null");
+	lie(r, "certificate", "null");
+	lie(r, "tls_spki_hash", "null");
 	lie_as(r, &r->top, "expires_in_minutes", "60", VERIFY_PURPOSE_MISMATCH, "user_data.purpose");
 	end(r);
 }
@@ -596,6 +682,69 @@ static void a_vsock_reply_tells_the_server_s_clock(void **s)
 	}
 	lie(r, "timestamp", "\"" STAMP "\"");
 	lie(r, "timestamp", "null");
+	end(r);
+}
+
+static void a_key_id_is_the_hash_of_the_signed_public_key(void **s)
+{
+	struct reply *r = vsock("text", NULL, "key");
+	char id[2 * SHA256_SIZE + 4]; /* "2c70...", of `key` by sha256sum */
+	(void)s;
+	accepted(r, NULL, "Not signed: success, timestamp, tee_verified, _warning, key_expires_in_seconds.");
+	assert_string_equal(*slot(&r->top, "key_id"),
+			    "\"2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683\"");
+	(void)snprintf(id, sizeof id, "%s", *slot(&r->top, "key_id"));
+	id[64] ^= 1;
+	lie(r, "key_id", id);
+	id[64] ^= 1;
+	id[2] = 'C';
+	lie(r, "key_id", id);
+	id[2] = 'c';
+	(void)snprintf(id + 65, sizeof id - 65, "0\"");
+	lie(r, "key_id", id);
+	(void)snprintf(id + 64, sizeof id - 64, "\"");
+	lie(r, "key_id", id);
+	lie(r, "key_id", "\"\"");
+	lie(r, "key_id", "null");
+	lie(r, "key_id", "{}");
+	end(r);
+	/* Without a key there is none, and no lifetime of one. */
+	r = vsock("text", NULL, NULL);
+	set_key_id(r, bytes_of(NULL, 0));
+	refused(r, VERIFY_REPLY_MISMATCH, "key_id");
+	set(&r->top, "key_id", NULL);
+	lie(r, "key_id", "null");
+	lie(r, "key_expires_in_seconds", "300");
+	lie(r, "key_expires_in_seconds", "null");
+	accepted(r, NULL, NULL);
+	end(r);
+}
+
+static void a_generated_key_is_kept_for_at_most_a_day(void **s)
+{
+	static const char *const lies[] = {"0", "86401", "-1", "300.0", "\"300\"", "true", "null"};
+	struct reply *r = vsock("text", NULL, "key");
+	(void)s;
+	for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++)
+		lie(r, "key_expires_in_seconds", lies[i]);
+	set(&r->top, "key_expires_in_seconds", "1");
+	accepted(r, NULL, NULL);
+	set(&r->top, "key_expires_in_seconds", "86400");
+	accepted(r, NULL, NULL);
+	end(r);
+}
+
+static void a_vsock_reply_says_what_it_thinks_of_its_document_in_no_other_form(void **s)
+{
+	struct reply *r = vsock("text", NULL, NULL);
+	(void)s;
+	lie(r, "tee_verified", "\"yes\"");
+	lie(r, "tee_verified", "null");
+	lie(r, "_warning", "null");
+	lie(r, "_warning", "[]");
+	set(&r->top, "tee_verified", "true");
+	set(&r->top, "_warning", NULL);
+	accepted(r, NULL, "Not signed: success, timestamp, tee_verified.");
 	end(r);
 }
 
@@ -651,7 +800,6 @@ static void a_member_that_the_server_does_not_send_is_a_lie(void **s)
 					    "public_key",
 					    "document",
 					    "digest",
-					    "certificate",
 					    "pcr0",
 					    "pcr1",
 					    "PCR2",
@@ -664,13 +812,13 @@ static void a_member_that_the_server_does_not_send_is_a_lie(void **s)
 					    "guardrail",
 					    "metadata_digest",
 					    "info_digest",
-					    "tls_spki_hash",
 					    "key_exchange_version",
 					    "verified",
 					    "nonce",
 					    "has_public_key",
 					    "document_size",
-					    "key_id"};
+					    "key_id",
+					    "key_expires_in_seconds"};
 	static const char *const shown[] = {"pcr2",
 					    "nonce_hex",
 					    "session_key_hash",
@@ -701,8 +849,6 @@ static void a_member_that_the_server_does_not_send_is_a_lie(void **s)
 	lie_as(r, &r->shown, "PCRs", "null", VERIFY_REPLY_MISMATCH, "PCRs");
 	end(r);
 	r = vsock("text", NULL, NULL);
-	lie(r, "key_id", "1");
-	lie(r, "_warning", "\"\"");
 	lie(r, "error", "null");
 	lie(r, "module_id", *slot(&r->shown, "module_id"));
 	lie(r, "pcrs", *slot(&r->shown, "pcrs"));
@@ -755,7 +901,7 @@ static void what_is_not_signed_is_named(void **s)
 	accepted(r, NULL, "Not signed: attestation_document._warning, nonce_encoding, ");
 	end(r);
 	r = vsock("text", NULL, NULL);
-	accepted(r, NULL, "Not signed: success, timestamp. Every other");
+	accepted(r, NULL, "Not signed: success, timestamp, tee_verified, _warning. Every other");
 	end(r);
 	r = bare("text");
 	accepted(r, NULL, "Every member repeats what is signed.");
@@ -1016,6 +1162,7 @@ int main(void)
 		cmocka_unit_test(members_may_stand_in_another_order_and_notation),
 		cmocka_unit_test(a_key_exchange_says_whose_keys_it_is_about),
 		cmocka_unit_test(a_key_exchange_says_whose_conversation_it_is_for),
+		cmocka_unit_test(a_certificate_must_be_the_attested_one_in_the_one_spelling_of_it),
 		cmocka_unit_test(a_quote_must_be_the_document_itself),
 		cmocka_unit_test(each_kind_of_reply_has_its_purpose),
 		cmocka_unit_test(any_one_of_its_members_tells_a_kind_of_reply),
@@ -1023,6 +1170,9 @@ int main(void)
 		cmocka_unit_test(a_vsock_reply_repeats_the_texts_that_were_sent),
 		cmocka_unit_test(a_reply_dressed_up_as_another_kind_cannot_say_more),
 		cmocka_unit_test(a_vsock_reply_tells_the_server_s_clock),
+		cmocka_unit_test(a_key_id_is_the_hash_of_the_signed_public_key),
+		cmocka_unit_test(a_generated_key_is_kept_for_at_most_a_day),
+		cmocka_unit_test(a_vsock_reply_says_what_it_thinks_of_its_document_in_no_other_form),
 		cmocka_unit_test(nothing_signed_is_not_the_empty_text),
 		cmocka_unit_test(a_member_that_the_server_does_not_send_is_a_lie),
 		cmocka_unit_test(a_name_is_shown_in_ascii_and_no_other_looks_like_it),
