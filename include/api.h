@@ -6,14 +6,14 @@
 #define ATTESTD_API_H
 
 #include "attest.h"
+#include "budget.h"
 #include "config.h"
 #include "http.h"
+#include "keys.h"
+#include "peer.h"
+#include "private_data.h"
 #include "session.h"
-
-/* Token bucket: `rate` a second up to `burst`. One for each reach, so that neither can use up the other's. */
-struct api_bucket {
-	int64_t rate, burst, milli_tokens, at_ms;
-};
+#include "vsock.h"
 
 struct app {
 	const struct config *config;
@@ -25,11 +25,20 @@ struct app {
 	struct verify *verify;
 	struct attest *attest;
 	struct sessions *sessions;
+	struct keys *keys;
 	struct http_server *http;
+	struct vsock_server *vsock;
+	/* NULL where no listener needs them. */
+	struct tls_server *tls, *peer_tls;
+	struct private_data *private_data;
+	bool private_data_anonymous; /* callers without a client certificate share one identity */
+	struct tls_ca *peer_ca;	     /* whose certificates peer_tls takes */
+	struct peer_challenges *peer_challenges;
+	struct peer_clients *peer_clients;	 /* whom peer_ca vouched for */
+	const struct verify_policy *peer_policy; /* without nonce and purpose */
+	uint8_t config_digest[SHA256_SIZE];
 	int64_t started_mono_ms;
-	struct api_bucket nsm_bucket[HTTP_REACHES];
-	uint64_t nsm_calls, nsm_refused;
-	unsigned nsm_waiting_public; /* of LANE_NSM's queue */
+	struct budget budget;
 };
 
 extern const struct http_route api_routes[];

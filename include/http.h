@@ -15,15 +15,23 @@
 
 #include "base/log.h"
 #include "loop.h"
+#include "tls_front.h"
 
 /* Reach belongs to the listener's config key, never to its address. */
-enum http_reach { HTTP_LOCAL = 1u << 0, HTTP_PUBLIC = 1u << 1 };
-enum { HTTP_REACHES = 2 };
+enum http_reach {
+	HTTP_LOCAL = 1u << 0,
+	HTTP_PUBLIC = 1u << 1,
+	HTTP_TLS = 1u << 2,
+	HTTP_PEER = 1u << 3,	/* where enclaves exchange reports */
+	HTTP_PEER_TLS = 1u << 4 /* and where they meet: mutual TLS */
+};
+enum { HTTP_REACHES = 5 };
 /* Its place in arrays of HTTP_REACHES. */
 static inline size_t http_reach_index(enum http_reach r)
 {
-	return r == HTTP_LOCAL ? 0 : 1;
+	return (size_t)__builtin_ctz((unsigned)r);
 }
+const char *http_reach_name(size_t index); /* "local", "public", "tls", "peer", "peer_tls" */
 
 enum {
 	HTTP_POOL = 8192,	      /* bytes of libmicrohttpd's memory a connection: bounds the header */
@@ -32,6 +40,7 @@ enum {
 	HTTP_DISCARD_MAX = 1 << 20,   /* an over-long body is read this much further, so that its sender sees the 413 */
 	HTTP_HEAVY_BODY = 256 * 1024, /* larger bodies are worked on by a worker */
 	HTTP_LISTENERS_MAX = 8,
+	HTTP_TYPE_MAX = 128, /* bytes of a raw body's Content-Type */
 };
 
 struct http_server;
@@ -39,11 +48,17 @@ struct http_req;
 
 typedef void http_handler(void *app, struct http_req *r);
 
+enum http_body {
+	HTTP_NO_BODY,
+	HTTP_JSON_BODY, /* up to max_body locally, HTTP_PUBLIC_BODY_MAX elsewhere */
+	HTTP_RAW_BODY,	/* of any type, or none; up to max_raw_body */
+};
+
 struct http_route {
 	const char *method; /* GET, POST, DELETE; GET answers HEAD too */
-	const char *path;   /* "/sessions/{session_id}": one parameter at most, as the last segment */
+	const char *path;   /* "/sessions/{session_id}": one parameter at most, a whole segment */
 	unsigned reach;	    /* mask of enum http_reach */
-	bool body;	    /* takes a JSON body: up to max_body locally, HTTP_PUBLIC_BODY_MAX elsewhere */
+	enum http_body body;
 	http_handler *handler;
 };
 
@@ -55,8 +70,10 @@ struct http_store {
 };
 
 struct http_options {
-	int64_t max_body, max_inflight, public_inflight;
-	int64_t max_connections, public_connections;
+	int64_t max_body, max_raw_body, max_inflight, max_connections;
+	struct {
+		int64_t inflight, connections;
+	} share[HTTP_REACHES]; /* of the two above, at most; local callers may have all */
 	int64_t header_ms, idle_ms, body_ms, reply_ms;
 };
 
@@ -75,8 +92,17 @@ enum err http_new(struct http_server **out, struct loop *loop, struct log *log, 
 void http_abandon(struct http_server *s);
 void http_free(struct http_server *s); /* after the drain; NULL is fine */
 
-/* Takes the listening descriptor over. any_host: any single Host is accepted, as on Unix sockets and vsock. */
-enum err http_listen(struct http_server *s, int fd, enum http_reach reach, bool any_host, struct why *w) MUST_USE;
+struct http_listener {
+	enum http_reach reach;
+	bool any_host;		/* any single Host is accepted, as on Unix sockets and vsock */
+	const char *hosts;	/* names that are accepted beside loopback's, with commas between them; "" for none */
+	struct tls_server *tls; /* NULL: plain */
+	struct tls_front_limits tls_limits;
+};
+/* Takes the listening descriptor over; hosts and tls are borrowed. */
+enum err http_listen(struct http_server *s, int fd, const struct http_listener *l, struct why *w) MUST_USE;
+/* Of all TLS listeners of a reach. */
+void http_count_tls(const struct http_server *s, enum http_reach reach, struct tls_front_counters *out);
 /* Stops accepting; every reply closes its connection; `drained` is called once on the loop's thread when all requests
  * are answered or drain_ms have passed. */
 void http_drain(struct http_server *s, int64_t drain_ms, void (*drained)(void *ctx), void *ctx);
@@ -86,8 +112,13 @@ void http_count(const struct http_server *s, struct http_counters *out);
 /* ---- a request, seen from a handler ---- */
 enum http_reach http_req_reach(const struct http_req *r);
 bool http_body_heavy(const struct http_req *r);
-void http_take_body(struct http_req *r, struct buf *out); /* out becomes its owner; still counted as in flight */
-struct bytes http_param(const struct http_req *r);	  /* the path parameter, raw */
+const struct tls_peer *http_req_tls(const struct http_req *r); /* NULL: this connection is not TLS */
+struct bytes http_content_type(const struct http_req *r);      /* of a raw body; empty if it has none */
+void http_take_body(struct http_req *r, struct buf *out);      /* out becomes its owner; still counted as in flight */
+/* n more bytes count as in flight until the request ends: what its reply holds that its body did not. ERR_BODIES_FULL,
+ * told. */
+enum err http_charge(struct http_req *r, size_t n, struct why *w) MUST_USE;
+struct bytes http_param(const struct http_req *r); /* the path parameter, raw */
 /* The decoded query parameter `name`; *present false if absent. Appends to out. ERR_INVALID: given twice, bad percent
  * encoding, too long. */
 enum err http_query(const struct http_req *r, const char *name, struct buf *out, bool *present, struct why *w) MUST_USE;

@@ -40,6 +40,8 @@ enum {
 	VSOCK_LINGER_MS = 1000,	     /* for a peer to take its reply's end, after which the connection is reset */
 };
 
+#define VSOCK_USER_DATA "hello-from-enclave" /* is attested where the request has no such member */
+
 /* ---- requests ---- */
 enum vsock_command { VSOCK_PING, VSOCK_STATUS, VSOCK_ATTEST };
 struct vsock_request {

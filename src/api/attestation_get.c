@@ -37,29 +37,16 @@ static void attested(struct http_req *r, struct http_job *j)
 static enum err read_query(const struct http_req *r, struct attest_nonce *nonce, bool *metadata, struct why *w)
 {
 	static const char *const known[] = {"nonce", "nonce_encoding", "include_metadata", NULL};
-	enum attest_encoding forced = ATTEST_AUTO;
-	bool have_nonce = false, have_encoding = false, have_metadata = false;
-	struct buf text = BUF_INIT(HTTP_QUERY_MAX), encoding = BUF_INIT(HTTP_QUERY_MAX),
-		   with = BUF_INIT(HTTP_QUERY_MAX);
+	bool have_metadata = false;
+	struct buf with = BUF_INIT(HTTP_QUERY_MAX);
 	enum err e = http_query_only(r, known, w);
-	if (e != ERR_OK || (e = http_query(r, "nonce", &text, &have_nonce, w)) != ERR_OK ||
-	    (e = http_query(r, "nonce_encoding", &encoding, &have_encoding, w)) != ERR_OK ||
+	if (e != ERR_OK || (e = api_nonce_query(r, nonce, w)) != ERR_OK ||
 	    (e = http_query(r, "include_metadata", &with, &have_metadata, w)) != ERR_OK)
 		goto out;
-	if (have_encoding && !attest_encoding_parse(buf_bytes(&encoding), &forced)) {
-		e = why_tell(w, ERR_INVALID, "nonce_encoding", "Must be auto, hex, base64 or text.");
-		goto out;
-	}
 	*metadata = !have_metadata || bytes_is(buf_bytes(&with), "true");
-	if (have_metadata && !*metadata && !bytes_is(buf_bytes(&with), "false")) {
+	if (have_metadata && !*metadata && !bytes_is(buf_bytes(&with), "false"))
 		e = why_tell(w, ERR_INVALID, "include_metadata", "Must be true or false.");
-		goto out;
-	}
-	if (have_nonce)
-		e = attest_nonce_parse(nonce, buf_bytes(&text), forced, w);
 out:
-	buf_free(&text);
-	buf_free(&encoding);
 	buf_free(&with);
 	return e;
 }

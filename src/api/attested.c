@@ -1,46 +1,15 @@
 /* attested.c - asking the NSM for an attestation within its budget, and what every attested reply says. */
 #include "internal.h"
 
-/* Takes one token, or says in how many seconds there will be one. */
-static unsigned bucket_take(struct api_bucket *b, int64_t now_ms)
-{
-	const int64_t full = b->burst * 1000;
-	const int64_t added = (now_ms - b->at_ms) * b->rate;
-	b->at_ms = now_ms;
-	b->milli_tokens = added >= full - b->milli_tokens ? full : b->milli_tokens + added;
-	if (b->milli_tokens >= 1000) {
-		b->milli_tokens -= 1000;
-		return 0;
-	}
-	const int64_t ms = (1000 - b->milli_tokens + b->rate - 1) / b->rate;
-	return (unsigned)((ms + 999) / 1000);
-}
-
 enum err api_attested_admit(struct api_attested *a, struct app *app, const struct http_req *r, struct why *w)
 {
-	const enum http_reach reach = http_req_reach(r);
-	if (reach != HTTP_LOCAL && app->nsm_waiting_public >= (app->config->nsm_queue + 1) / 2) {
-		app->nsm_refused++;
-		(void)why_tell(w, ERR_BUSY, NULL,
-			       "Too many attestations are waiting on this listener; try again shortly.");
-		w->retry_after_s = 1;
-		return w->err;
-	}
-	const unsigned wait_s = bucket_take(&app->nsm_bucket[http_reach_index(reach)], loop_now_ms(app->loop));
-	if (wait_s > 0) {
-		app->nsm_refused++;
-		(void)why_tell(w, ERR_RATE, NULL,
-			       "More than %lld attestations a second were asked for; try again in %u s.",
-			       (long long)app->config->nsm_rate, wait_s);
-		w->retry_after_s = wait_s;
-		return w->err;
-	}
+	const enum budget_reach reach = (enum budget_reach)http_reach_index(http_req_reach(r));
+	const enum err e = budget_take(&app->budget, reach, loop_now_ms(app->loop), w);
+	if (e != ERR_OK)
+		return e;
 	a->app = app;
 	a->reach = reach;
 	a->admitted = true;
-	app->nsm_calls++;
-	if (reach != HTTP_LOCAL)
-		app->nsm_waiting_public++;
 	return ERR_OK;
 }
 
@@ -66,8 +35,8 @@ void api_attested_free(struct api_attested *a)
 {
 	attest_claims_free(&a->claims);
 	attest_doc_free(a->doc);
-	if (a->admitted && a->reach != HTTP_LOCAL)
-		a->app->nsm_waiting_public--;
+	if (a->admitted)
+		budget_give_back(&a->app->budget, a->reach);
 	a->doc = NULL;
 	a->admitted = false;
 }

@@ -50,7 +50,7 @@ void api_abort(struct http_req *r, struct api_op *op);
 /* ---- attested.c: one attestation, within the reach's budget ---- */
 struct api_attested {
 	struct app *app;
-	enum http_reach reach;
+	enum budget_reach reach;
 	bool admitted;
 	struct attest_nonce nonce;
 	struct attest_claims claims;
@@ -69,6 +69,38 @@ void api_attested_put(const struct api_attested *a, bool custom_data, struct buf
 /* `nonce` and `nonce_encoding` as they came (NULL: absent). */
 enum err api_nonce_parse(struct attest_nonce *out, const struct json_value *nonce, const struct json_value *encoding,
 			 struct why *w) MUST_USE;
+/* The same of the query, which may have more parameters. */
+enum err api_nonce_query(const struct http_req *r, struct attest_nonce *out, struct why *w) MUST_USE;
+
+/* ---- identity.c: whose private data a request is about ---- */
+struct api_identity {
+	uint8_t hash[PRIVATE_STORE_IDENTITY_SIZE]; /* of the client's SPKI, or of nobody's */
+	bool anonymous;				   /* no certificate came: the identity that all such callers share */
+};
+/* ERR_IDENTITY (told) where there must be a certificate. */
+enum err api_identity(struct app *app, const struct http_req *r, struct api_identity *out, struct why *w) MUST_USE;
+
+/* ---- peer.c: what the operations of attested peers share ---- */
+/* 64 lower-case hex digits: a challenge or a hash. ERR_INVALID, told, on `field`. */
+enum err api_peer_hex(struct bytes text, uint8_t out[SHA256_SIZE], const char *field, struct why *w) MUST_USE;
+/* `"key":"-----BEGIN CERTIFICATE-----..."` */
+void api_peer_put_cert(struct buf *out, const char *key, struct bytes der);
+/* What was verified of the client at the other end of mutual TLS, borrowed until the next call. ERR_UNATTESTED, told.
+ */
+enum err api_peer_caller(struct app *app, const struct http_req *r, const struct peer_facts **out,
+			 struct why *w) MUST_USE;
+/* A report of ours: identity (owned), nonce and the client's key hash are filled in, then it is asked for and answered
+ * with. */
+struct api_peer_report {
+	struct api_op api;
+	struct api_attested attested;
+	struct tls_identity *identity; /* as it is now, whatever it is renewed to meanwhile */
+	uint8_t peer_key_hash[SHA256_SIZE];
+};
+void api_peer_report_drop(struct http_job *j);
+/* challenge: 64 lower-case hex digits. */
+enum err api_peer_report_challenge(struct api_peer_report *op, struct bytes challenge, struct why *w) MUST_USE;
+void api_peer_report_make(struct http_req *r, struct api_peer_report *op);
 
 /* ---- message.c: what the operations on sessions share ---- */
 /* The text of `scope`, empty if absent. ERR_INVALID unless 1 to SESSION_SCOPE_MAX bytes. */

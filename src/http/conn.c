@@ -54,11 +54,13 @@ void conn_started(struct http_server *s, void **slot)
 	struct why w = {0};
 	c->server = s;
 	c->from = s->accepting;
+	c->peer = s->accepting_peer;
+	s->accepting_peer = NULL;
 	c->io = (struct loop_io){.fd = s->accepting_fd, .ready = on_hang_up, .ctx = c};
 	c->owed = OWED_NOTHING;
 	if (loop_io_add(s->loop, &c->io, EPOLLRDHUP | EPOLLET, &w) != ERR_OK)
 		log_why(s->log, LOG_WARN, "accept", &w); /* the deadlines remain */
-	const size_t i = http_reach_index(c->from->reach);
+	const size_t i = http_reach_index(c->from->how.reach);
 	s->count.connections_open[i]++;
 	s->count.connections_total[i]++;
 	conn_owes(s, c, OWED_HEADER);
@@ -74,20 +76,36 @@ void conn_ended(struct http_server *s, void **slot)
 		request_free(c->request);
 	unlink_conn(s, c);
 	loop_io_del(s->loop, &c->io);
-	s->count.connections_open[http_reach_index(c->from->reach)]--;
+	s->count.connections_open[http_reach_index(c->from->how.reach)]--;
+	tls_peer_free(c->peer);
 	free(c);
 	*slot = NULL;
 }
 
-bool conn_room(const struct http_server *s, enum http_reach reach)
+/* A TLS connection is open before libmicrohttpd knows of it, and for a moment after it has forgotten it. */
+static uint64_t open_of(const struct http_server *s, size_t reach)
+{
+	struct tls_front_counters tls;
+	http_count_tls(s, (enum http_reach)(1u << reach), &tls);
+	return tls.open > s->count.connections_open[reach] ? tls.open : s->count.connections_open[reach];
+}
+
+uint64_t conn_open(const struct http_server *s)
 {
 	uint64_t all = 0;
 	for (size_t i = 0; i < HTTP_REACHES; i++)
-		all += s->count.connections_open[i];
+		all += open_of(s, i);
+	return all;
+}
+
+bool conn_room(const struct http_server *s, enum http_reach reach)
+{
+	const size_t i = http_reach_index(reach);
+	const uint64_t all = conn_open(s), local = open_of(s, http_reach_index(HTTP_LOCAL));
 	if (all >= (uint64_t)s->options.max_connections)
 		return false;
-	return reach == HTTP_LOCAL ||
-	       s->count.connections_open[http_reach_index(reach)] < (uint64_t)s->options.public_connections;
+	return reach == HTTP_LOCAL || (open_of(s, i) < (uint64_t)s->options.share[i].connections &&
+				       all - local < (uint64_t)s->outside_connections);
 }
 
 void conn_enforce(struct http_server *s)

@@ -175,14 +175,27 @@ static bool split_host(struct bytes host, struct bytes *name)
 	return host.n > i + 1;
 }
 
+static bool is_listed(struct bytes name, const char *list)
+{
+	while (*list != '\0') {
+		const size_t n = strcspn(list, ",");
+		if (n == name.n && strncasecmp(list, (const char *)name.p, n) == 0)
+			return true;
+		list += list[n] == ',' ? n + 1 : n;
+	}
+	return false;
+}
+
 static enum err check_host(const struct http_req *r, struct bytes name, struct why *w)
 {
-	if (r->conn->from->any_host || name_is(name, "localhost") || name_is(name, "127.0.0.1") ||
-	    name_is(name, "[::1]"))
+	const struct http_listener *how = &r->conn->from->how;
+	if (how->any_host || name_is(name, "localhost") || name_is(name, "127.0.0.1") || name_is(name, "[::1]") ||
+	    is_listed(name, how->hosts))
 		return ERR_OK;
 	return why_tell(w, ERR_HOST, NULL,
-			"This listener answers to localhost, 127.0.0.1 and [::1] only: a page whose name points here "
-			"must not reach it.");
+			"This listener answers to localhost, 127.0.0.1%s: a page whose name points here must not reach "
+			"it.",
+			how->hosts[0] != '\0' ? ", [::1] and the names in allowed_hosts only" : " and [::1] only");
 }
 
 static enum err check_origin(const struct headers *h, struct why *w)
@@ -226,16 +239,31 @@ static uint64_t length_of(const struct headers *h)
 	return n;
 }
 
+static enum err check_type(struct http_req *r, const struct headers *h, struct why *w)
+{
+	if (r->route->body == HTTP_RAW_BODY) {
+		if (h->type.n > HTTP_TYPE_MAX)
+			return why_tell(w, ERR_MEDIA_TYPE, NULL, "The Content-Type is longer than %d bytes.",
+					HTTP_TYPE_MAX);
+		if (h->type.n > 0)
+			memcpy(r->content_type, h->type.p, h->type.n);
+	} else if (h->types == 0 || !is_json_type(h->type)) {
+		return why_tell(w, ERR_MEDIA_TYPE, NULL, "Send the body with `Content-Type: application/json`.");
+	}
+	return ERR_OK;
+}
+
 static enum err check_body(struct http_req *r, const struct headers *h, bool *hard, struct why *w)
 {
-	if (!r->route->body) {
+	if (r->route->body == HTTP_NO_BODY) {
 		if (!r->has_body)
 			return ERR_OK;
 		*hard = true;
 		return why_tell(w, ERR_MALFORMED, NULL, "This method takes no request body here.");
 	}
-	if (h->types == 0 || !is_json_type(h->type))
-		return why_tell(w, ERR_MEDIA_TYPE, NULL, "Send the body with `Content-Type: application/json`.");
+	const enum err e = check_type(r, h, w);
+	if (e != ERR_OK)
+		return e;
 	if (h->coded)
 		return why_tell(w, ERR_MEDIA_TYPE, NULL, "Send the body without a Content-Encoding.");
 	if (r->content_length > r->body.max)
@@ -266,5 +294,7 @@ enum err guard_check(struct http_req *r, const char *method, const char *version
 		return e;
 	if ((e = route_find(r, method, w)) != ERR_OK)
 		return e;
+	r->body.max = request_body_max(r, r->route);
+	*hard = h.expects == 1 || r->content_length > r->body.max + HTTP_DISCARD_MAX;
 	return check_body(r, &h, hard, w);
 }

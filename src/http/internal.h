@@ -5,16 +5,16 @@
 #include <microhttpd.h>
 
 #include "http.h"
+#include "net.h"
 
 /* What a connection's client owes us, and until when. One list each: a constant time makes appending keep it sorted. */
 enum owed { OWED_HEADER, OWED_NEXT, OWED_BODY, OWED_READING, OWED_LAST_WORDS, OWED_LISTS, OWED_NOTHING = OWED_LISTS };
 
 struct listener {
-	struct loop_io io;
-	struct loop_timer pause; /* out of descriptors: accept again later */
+	struct net_listener taker;
 	struct http_server *server;
-	enum http_reach reach;
-	bool any_host;
+	struct http_listener how;
+	struct tls_front *front; /* NULL: plain */
 };
 
 /* One a connection: libmicrohttpd's socket_context. */
@@ -23,6 +23,7 @@ struct conn {
 	struct loop_io io;
 	struct http_server *server;
 	const struct listener *from;
+	struct tls_peer *peer;	  /* NULL: not TLS */
 	struct http_req *request; /* the one that libmicrohttpd has begun and not ended */
 	bool hung_up;
 	enum owed owed;
@@ -63,6 +64,7 @@ struct http_req {
 	struct bytes param;
 	struct buf body;
 	enum http_reach reach;
+	char content_type[HTTP_TYPE_MAX + 1];
 	uint64_t content_length;     /* as declared; 0 if chunked */
 	uint64_t body_seen, charged; /* bytes received, and bytes counted as in flight */
 	struct why fault;	     /* found by a guard; answered once the body has been read */
@@ -83,6 +85,7 @@ struct http_server {
 	struct loop *loop;
 	struct log *log;
 	struct http_options options;
+	int64_t outside_connections, outside_inflight; /* what all but local callers may have together */
 	const struct http_route *routes;
 	size_t n_routes;
 	struct http_store store;
@@ -93,6 +96,7 @@ struct http_server {
 	size_t n_listeners;
 	const struct listener *accepting; /* valid during MHD_add_connection only */
 	int accepting_fd;
+	struct tls_peer *accepting_peer;
 	struct conn_list owed[OWED_LISTS];
 	struct http_req *staged;  /* of this turn */
 	struct http_req *working; /* with a worker */
@@ -116,6 +120,8 @@ int64_t conn_wait_ms(const struct http_server *s);
 void conn_shut_idle(struct http_server *s);
 /* Is there room for one more connection of this reach? */
 bool conn_room(const struct http_server *s, enum http_reach reach);
+/* Connections that are open, those in their handshake among them. */
+uint64_t conn_open(const struct http_server *s);
 
 /* guard.c: everything that makes a request refusable before its body. Fills r->route, r->param, r->has_body. *hard: the
  * framing itself cannot be trusted, so answer at once and close. */
@@ -127,6 +133,8 @@ enum err route_find(struct http_req *r, const char *method, struct why *w) MUST_
 void route_allow(const struct http_req *r, char *out, size_t n);
 
 /* request.c */
+/* The most that a request's body may have; NULL: no route was found. */
+size_t request_body_max(const struct http_req *r, const struct http_route *route);
 enum MHD_Result request_step(void *server, struct MHD_Connection *mc, const char *url, const char *method,
 			     const char *version, const char *data, size_t *n, void **slot);
 void *request_line(void *server, const char *target, struct MHD_Connection *mc);

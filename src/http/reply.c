@@ -210,6 +210,16 @@ enum http_reach http_req_reach(const struct http_req *r)
 	return r->reach;
 }
 
+const struct tls_peer *http_req_tls(const struct http_req *r)
+{
+	return r->conn->peer;
+}
+
+struct bytes http_content_type(const struct http_req *r)
+{
+	return bytes_str(r->content_type);
+}
+
 bool http_body_heavy(const struct http_req *r)
 {
 	return r->body.n > HTTP_HEAVY_BODY;

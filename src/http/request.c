@@ -9,6 +9,15 @@ enum { GROWTH = 8 };
 
 /* ---- life ---- */
 
+size_t request_body_max(const struct http_req *r, const struct http_route *route)
+{
+	const struct http_options *o = &r->server->options;
+	if (route != NULL && route->body == HTTP_RAW_BODY)
+		return (size_t)o->max_raw_body;
+	return (size_t)(r->reach == HTTP_LOCAL || o->max_body < HTTP_PUBLIC_BODY_MAX ? o->max_body
+										     : HTTP_PUBLIC_BODY_MAX);
+}
+
 void *request_line(void *server, const char *target, struct MHD_Connection *mc)
 {
 	struct http_server *s = server;
@@ -29,12 +38,10 @@ void *request_line(void *server, const char *target, struct MHD_Connection *mc)
 	r->phase = PHASE_NEW;
 	r->target = copy;
 	r->received_at = target;
-	r->reach = c->from->reach;
+	r->reach = c->from->how.reach;
 	const char *query = strchr(copy, '?');
 	r->path_n = query != NULL ? (size_t)(query - copy) : strlen(copy);
-	const int64_t max = s->options.max_body;
-	r->body = BUF_INIT(
-		(size_t)(c->from->reach == HTTP_LOCAL || max < HTTP_PUBLIC_BODY_MAX ? max : HTTP_PUBLIC_BODY_MAX));
+	r->body = BUF_INIT(request_body_max(r, NULL));
 	r->started_us = loop_now_us(s->loop);
 	c->request = r;
 	conn_owes(s, c, OWED_HEADER);
@@ -62,7 +69,7 @@ static void log_request(const struct http_req *r, const char *outcome)
 	/* The route's pattern and not the path: a path may hold a whole session id. */
 	log_event(s->log, LOG_INFO, "request", LOG_S("method", r->route != NULL ? r->route->method : "-"),
 		  LOG_S("route", r->route != NULL ? r->route->path : "-"),
-		  LOG_S("reach", r->reach == HTTP_LOCAL ? "local" : "public"), LOG_I("status", r->status),
+		  LOG_S("reach", http_reach_name(http_reach_index(r->reach))), LOG_I("status", r->status),
 		  LOG_S("code", r->code != NULL ? r->code : "ok"), LOG_I("bytes_in", r->body_seen),
 		  LOG_I("bytes_out", r->reply_n), LOG_I("us", loop_now_us(s->loop) - r->started_us),
 		  LOG_S("outcome", outcome));
@@ -109,9 +116,33 @@ static void make_room(struct http_req *r, size_t n)
 		(void)buf_reserve(&r->body, goal - r->body.n);
 }
 
-static void take_chunk(struct http_req *r, const char *data, size_t n)
+static int64_t inflight(const struct http_server *s)
+{
+	int64_t all = 0;
+	for (size_t i = 0; i < HTTP_REACHES; i++)
+		all += s->inflight[i];
+	return all;
+}
+
+enum err http_charge(struct http_req *r, size_t n, struct why *w)
 {
 	struct http_server *s = r->server;
+	const size_t i = http_reach_index(r->reach);
+	const int64_t all = inflight(s) + (int64_t)n, local = s->inflight[http_reach_index(HTTP_LOCAL)];
+	if (all > s->options.max_inflight ||
+	    (r->reach != HTTP_LOCAL &&
+	     (s->inflight[i] + (int64_t)n > s->options.share[i].inflight || all - local > s->outside_inflight))) {
+		(void)why_tell(w, ERR_BODIES_FULL, NULL, "Too many request bytes are in flight; try again shortly.");
+		w->retry_after_s = 1;
+		return ERR_BODIES_FULL;
+	}
+	s->inflight[i] += (int64_t)n;
+	r->charged += n;
+	return ERR_OK;
+}
+
+static void take_chunk(struct http_req *r, const char *data, size_t n)
+{
 	r->body_seen += n;
 	if (r->discard)
 		return;
@@ -119,22 +150,10 @@ static void take_chunk(struct http_req *r, const char *data, size_t n)
 	if (n > r->body.max - r->body.n) {
 		(void)why_tell(w, ERR_TOO_LARGE, NULL, "The body is longer than the %zu bytes taken here.",
 			       r->body.max);
-	} else {
-		const size_t i = http_reach_index(r->reach);
-		const int64_t all = s->inflight[0] + s->inflight[1] + (int64_t)n;
-		const bool full = all > s->options.max_inflight ||
-				  (r->reach != HTTP_LOCAL && s->inflight[i] + (int64_t)n > s->options.public_inflight);
-		if (full) {
-			(void)why_tell(w, ERR_BODIES_FULL, NULL,
-				       "Too many request bytes are in flight; try again shortly.");
-			w->retry_after_s = 1;
-		} else {
-			s->inflight[i] += (int64_t)n;
-			r->charged += n;
-			make_room(r, n);
-			buf_put(&r->body, data, n);
-			(void)!buf_check(&r->body, w);
-		}
+	} else if (http_charge(r, n, w) == ERR_OK) {
+		make_room(r, n);
+		buf_put(&r->body, data, n);
+		(void)!buf_check(&r->body, w);
 	}
 	if (w->err != ERR_OK) {
 		r->discard = true;

@@ -4,16 +4,18 @@
 #include <stdio.h>
 #include <string.h>
 
-/* "/sessions/{session_id}" matches "/sessions/X" for any non-empty X without a slash or a percent sign: paths are
+/* "/keys/{key_id}/decrypt" matches "/keys/X/decrypt" for any non-empty X without a slash or a percent sign: paths are
  * compared as received, so an encoded spelling of a path is another path. */
 static bool path_matches(const char *pattern, struct bytes path, struct bytes *param)
 {
 	const char *brace = strchr(pattern, '{');
-	const size_t fixed = brace != NULL ? (size_t)(brace - pattern) : strlen(pattern);
+	const char *behind = brace != NULL ? strchr(brace, '}') + 1 : "";
+	const size_t before_n = brace != NULL ? (size_t)(brace - pattern) : strlen(pattern), behind_n = strlen(behind);
 	*param = (struct bytes){NULL, 0};
-	if (path.n < fixed || memcmp(path.p, pattern, fixed) != 0)
+	if (path.n < before_n + behind_n || memcmp(path.p, pattern, before_n) != 0 ||
+	    memcmp(path.p + path.n - behind_n, behind, behind_n) != 0)
 		return false;
-	const struct bytes rest = {path.p + fixed, path.n - fixed};
+	const struct bytes rest = {path.p + before_n, path.n - before_n - behind_n};
 	if (brace == NULL)
 		return rest.n == 0;
 	if (rest.n == 0 || memchr(rest.p, '/', rest.n) != NULL || memchr(rest.p, '%', rest.n) != NULL)
@@ -39,7 +41,7 @@ enum err route_find(struct http_req *r, const char *method, struct why *w)
 	for (size_t i = 0; i < s->n_routes; i++) {
 		const struct http_route *route = &s->routes[i];
 		struct bytes param;
-		if ((route->reach & r->conn->from->reach) == 0 || !path_matches(route->path, path_of(r), &param))
+		if ((route->reach & r->reach) == 0 || !path_matches(route->path, path_of(r), &param))
 			continue;
 		known = true;
 		if (method_matches(route, method)) {
@@ -62,7 +64,7 @@ void route_allow(const struct http_req *r, char *out, size_t n)
 	for (size_t i = 0; i < s->n_routes; i++) {
 		const struct http_route *route = &s->routes[i];
 		struct bytes param;
-		if ((route->reach & r->conn->from->reach) == 0 || !path_matches(route->path, path_of(r), &param))
+		if ((route->reach & r->reach) == 0 || !path_matches(route->path, path_of(r), &param))
 			continue;
 		buf_printf(&b, "%s%s", b.n > 0 ? ", " : "", route->method);
 		if (strcmp(route->method, "GET") == 0)

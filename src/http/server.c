@@ -1,7 +1,6 @@
 /* server.c - libmicrohttpd as the loop's guest: starting, accepting, draining. */
 #include "internal.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,14 +8,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-	ACCEPTS_PER_TURN = 64,
-	ACCEPT_PAUSE_MS = 100,
-	DRAIN_GRACE_MS = 250,
-	MHD_SPARE_CONNECTIONS = 16,
-	REFUSAL_MAX = 1024
-};
+enum { DRAIN_GRACE_MS = 250, MHD_SPARE_CONNECTIONS = 16, REFUSAL_MAX = 1024 };
+enum { RESERVE = 8 };	      /* the part of connections and bytes in flight that outsiders together never take */
 enum { LAST_WORDS_MS = 100 }; /* for libmicrohttpd to take what a client sent before it hung up */
+
+const char *http_reach_name(size_t index)
+{
+	static const char *const names[HTTP_REACHES] = {"local", "public", "tls", "peer", "peer_tls"};
+	return names[index];
+}
 
 /* ---- the loop's guest ---- */
 
@@ -126,6 +126,20 @@ static enum err start_daemon(struct http_server *s, struct why *w)
 	return loop_io_add(s->loop, &s->mhd_io, EPOLLIN, w);
 }
 
+/* Each share leaves something to local callers, but all of them together may not. */
+static void keep_reserve(struct http_server *s)
+{
+	const struct http_options *o = &s->options;
+	s->outside_connections = o->max_connections - o->max_connections / RESERVE;
+	s->outside_inflight = o->max_inflight - o->max_inflight / RESERVE;
+	for (size_t i = 0; i < HTTP_REACHES; i++) {
+		if (o->share[i].connections > s->outside_connections)
+			s->outside_connections = o->share[i].connections;
+		if (o->share[i].inflight > s->outside_inflight)
+			s->outside_inflight = o->share[i].inflight;
+	}
+}
+
 enum err http_new(struct http_server **out, struct loop *loop, struct log *log, const struct http_options *o,
 		  const struct http_route *routes, size_t n_routes, const struct http_store *store, void *app,
 		  struct why *w)
@@ -136,6 +150,7 @@ enum err http_new(struct http_server **out, struct loop *loop, struct log *log, 
 	s->loop = loop;
 	s->log = log;
 	s->options = *o;
+	keep_reserve(s);
 	s->routes = routes;
 	s->n_routes = n_routes;
 	s->store = *store;
@@ -167,13 +182,14 @@ void http_free(struct http_server *s)
 	if (s == NULL)
 		return;
 	for (size_t i = 0; i < s->n_listeners; i++)
-		if (s->listener[i].io.fd >= 0)
-			close(s->listener[i].io.fd);
+		net_listener_close(&s->listener[i].taker);
 	request_abandon_all(s);
 	(void)guest_end_turn(s); /* what the store still holds back must not stay suspended */
 	loop_set_guest(s->loop, (struct loop_guest){0});
 	loop_io_del(s->loop, &s->mhd_io);
 	MHD_stop_daemon(s->daemon);
+	for (size_t i = 0; i < s->n_listeners; i++)
+		tls_front_free(s->listener[i].front);
 	free(s);
 }
 
@@ -181,6 +197,11 @@ void http_free(struct http_server *s)
 
 static void refuse(struct http_server *s, const struct listener *l, int fd)
 {
+	s->count.connections_refused[http_reach_index(l->how.reach)]++;
+	if (l->front != NULL) { /* whose plain text would be no answer */
+		close(fd);
+		return;
+	}
 	/* Said without reading the request and without waiting: whoever floods gets no more of us than this. */
 	struct why w = {0};
 	struct buf body = BUF_INIT(REFUSAL_MAX), reply = BUF_INIT(REFUSAL_MAX);
@@ -191,7 +212,6 @@ static void refuse(struct http_server *s, const struct listener *l, int fd)
 		   "Retry-After: 1\r\nConnection: close\r\n\r\n",
 		   err_status(e), MHD_get_reason_phrase_for(err_status(e)), body.n);
 	buf_put_bytes(&reply, buf_bytes(&body));
-	s->count.connections_refused[http_reach_index(l->reach)]++;
 	if (!body.failed && !reply.failed)
 		(void)!send(fd, reply.p, reply.n, MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
@@ -199,63 +219,83 @@ static void refuse(struct http_server *s, const struct listener *l, int fd)
 	buf_free(&reply);
 }
 
-static void hand_over(struct http_server *s, const struct listener *l, int fd, const struct sockaddr *sa, socklen_t n)
+static void hand_over(const struct listener *l, int fd, const struct sockaddr *from, socklen_t n, struct tls_peer *peer)
 {
+	struct http_server *s = l->server;
 	s->accepting = l;
 	s->accepting_fd = fd;
-	(void)MHD_add_connection(s->daemon, fd, sa, n); /* closes fd itself when it fails */
+	s->accepting_peer = peer;
+	(void)MHD_add_connection(s->daemon, fd, from, n); /* closes fd when it fails */
+	tls_peer_free(s->accepting_peer);
+	s->accepting_peer = NULL;
 	s->accepting = NULL;
 }
 
-static void on_pause_over(struct loop_timer *t)
+static void on_accepted(struct net_listener *taker, int fd, const struct sockaddr_storage *from, socklen_t n)
 {
-	struct listener *l = t->ctx;
-	struct why w = {0};
-	if (l->io.fd >= 0 && loop_io_mod(l->server->loop, &l->io, EPOLLIN, &w) != ERR_OK)
-		log_why(l->server->log, LOG_ERROR, "accept", &w);
+	const struct listener *l = taker->ctx;
+	if (!conn_room(l->server, l->how.reach))
+		refuse(l->server, l, fd);
+	else if (l->front != NULL)
+		tls_front_take(l->front, fd);
+	else
+		hand_over(l, fd, (const struct sockaddr *)from, n, NULL);
 }
 
-static void on_listener(struct loop_io *io, uint32_t events)
+static void on_secured(void *ctx, int fd, struct tls_peer *peer)
 {
-	struct listener *l = io->ctx;
-	struct http_server *s = l->server;
-	(void)events;
-	for (int i = 0; i < ACCEPTS_PER_TURN; i++) { /* level triggered: the rest comes next turn */
-		struct sockaddr_storage sa;
-		socklen_t n = sizeof sa;
-		const int fd = accept4(io->fd, (struct sockaddr *)&sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd >= 0) {
-			if (!conn_room(s, l->reach))
-				refuse(s, l, fd);
-			else
-				hand_over(s, l, fd, (const struct sockaddr *)&sa, n);
-			continue;
-		}
-		if (errno == EINTR || errno == ECONNABORTED)
-			continue;
-		if (errno != EAGAIN) {
-			/* Out of descriptors or memory: the listener would stay readable and the loop would spin. */
-			struct why w = {0};
-			log_event(s->log, LOG_WARN, "accept", LOG_S("text", strerror(errno)));
-			if (loop_io_mod(s->loop, &l->io, 0, &w) == ERR_OK)
-				loop_timer_arm(s->loop, &l->pause, ACCEPT_PAUSE_MS);
-		}
-		return;
-	}
+	static const struct sockaddr nobody = {.sa_family = AF_UNIX};
+	hand_over(ctx, fd, &nobody, sizeof nobody.sa_family, peer);
 }
 
-enum err http_listen(struct http_server *s, int fd, enum http_reach reach, bool any_host, struct why *w)
+static void on_accept_failed(struct net_listener *taker, const struct why *w)
 {
-	if (s->n_listeners == HTTP_LISTENERS_MAX)
+	const struct listener *l = taker->ctx;
+	log_why(l->server->log, LOG_WARN, "accept", w);
+}
+
+enum err http_listen(struct http_server *s, int fd, const struct http_listener *how, struct why *w)
+{
+	if (s->n_listeners == HTTP_LISTENERS_MAX) {
+		close(fd);
 		return why_set(w, ERR_CONFIG, "more than %d listeners", HTTP_LISTENERS_MAX);
+	}
 	struct listener *l = &s->listener[s->n_listeners];
-	*l = (struct listener){.server = s, .reach = reach, .any_host = any_host};
-	l->io = (struct loop_io){.fd = fd, .ready = on_listener, .ctx = l};
-	l->pause = (struct loop_timer){.fire = on_pause_over, .ctx = l};
-	const enum err e = loop_io_add(s->loop, &l->io, EPOLLIN, w);
+	*l = (struct listener){
+		.taker = {.loop = s->loop, .accepted = on_accepted, .failed = on_accept_failed, .ctx = l},
+		.server = s,
+		.how = *how,
+	};
+	enum err e = how->tls == NULL
+			     ? ERR_OK
+			     : tls_front_new(&l->front, s->loop, s->log, how->tls, &how->tls_limits, on_secured, l, w);
+	if (e != ERR_OK) {
+		close(fd);
+		return e;
+	}
+	e = net_listener_open(&l->taker, fd, w);
 	if (e == ERR_OK)
 		s->n_listeners++;
+	else
+		tls_front_free(l->front);
 	return e;
+}
+
+void http_count_tls(const struct http_server *s, enum http_reach reach, struct tls_front_counters *out)
+{
+	*out = (struct tls_front_counters){.open = 0};
+	for (size_t i = 0; i < s->n_listeners; i++) {
+		struct tls_front_counters one;
+		if (s->listener[i].front == NULL || s->listener[i].how.reach != reach)
+			continue;
+		tls_front_count(s->listener[i].front, &one);
+		out->handshakes += one.handshakes;
+		out->failed += one.failed;
+		out->refused += one.refused;
+		out->timed_out += one.timed_out;
+		out->open += one.open;
+		out->handshaking += one.handshaking;
+	}
 }
 
 /* ---- the end ---- */
@@ -265,11 +305,9 @@ void http_drain(struct http_server *s, int64_t drain_ms, void (*drained)(void *c
 	if (s->draining)
 		return;
 	for (size_t i = 0; i < s->n_listeners; i++) {
-		struct listener *l = &s->listener[i];
-		loop_timer_disarm(s->loop, &l->pause);
-		loop_io_del(s->loop, &l->io);
-		close(l->io.fd);
-		l->io.fd = -1;
+		net_listener_close(&s->listener[i].taker);
+		if (s->listener[i].front != NULL)
+			tls_front_drain(s->listener[i].front);
 	}
 	s->draining = true;
 	s->drained = drained;
@@ -284,10 +322,7 @@ static void drain_step(struct http_server *s)
 	const int64_t now = loop_now_ms(s->loop);
 	if (now >= s->drain_shut_ms)
 		conn_shut_idle(s);
-	uint64_t open = 0;
-	for (size_t i = 0; i < HTTP_REACHES; i++)
-		open += s->count.connections_open[i];
-	if (s->drained == NULL || (open > 0 && now < s->drain_end_ms))
+	if (s->drained == NULL || (conn_open(s) > 0 && now < s->drain_end_ms))
 		return;
 	if (s->working != NULL && !s->abandoned) {
 		/* One more moment for the 503s to go out. */
@@ -304,5 +339,7 @@ static void drain_step(struct http_server *s)
 void http_count(const struct http_server *s, struct http_counters *out)
 {
 	*out = s->count;
-	out->inflight_bytes = (uint64_t)(s->inflight[0] + s->inflight[1]);
+	out->inflight_bytes = 0;
+	for (size_t i = 0; i < HTTP_REACHES; i++)
+		out->inflight_bytes += (uint64_t)s->inflight[i];
 }

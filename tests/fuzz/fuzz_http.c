@@ -99,10 +99,12 @@ static void world_end(void)
 	char path[128];
 	static const char *const names[] = {"db", "db-wal", "db-shm", "db-journal"};
 	loop_end_jobs(t->app.loop);
+	vsock_free(t->app.vsock);
 	http_free(t->app.http);
 	loop_free(t->app.loop);
 	attest_free(t->app.attest);
 	verify_free(t->app.verify);
+	keys_free(t->app.keys);
 	sessions_close(t->app.sessions);
 	session_kek_close(&t->kek);
 	store_close(t->store);
@@ -157,21 +159,26 @@ static struct world *world_new(void)
 	const struct attest_options claims = {c->agent, c->guardrail, "", c->info_name, "0", "", verify_aws_root()};
 	must(attest_new(&app->attest, &claims, app->nsm, app->crypto, app->verify, &t->clock, t->log, &w) == ERR_OK &&
 	     loop_new(&app->loop, &t->clock, 1, (unsigned)c->nsm_queue, &w) == ERR_OK);
-	for (size_t i = 0; i < HTTP_REACHES; i++)
-		app->nsm_bucket[i] = (struct api_bucket){c->nsm_rate, c->nsm_burst, c->nsm_burst * 1000, 0};
+	budget_init(&app->budget, c->nsm_rate, c->nsm_burst, c->nsm_queue, 0);
 	const struct http_options o = {.max_body = c->max_body,
 				       .max_inflight = c->max_inflight,
-				       .public_inflight = c->public_inflight,
 				       .max_connections = c->max_connections,
-				       .public_connections = c->public_connections,
+				       .share = {[BUDGET_PUBLIC] = {c->public_inflight, c->public_connections}},
 				       .header_ms = c->header_timeout * 1000,
 				       .idle_ms = c->idle_timeout * 1000,
 				       .body_ms = c->body_timeout * 1000,
 				       .reply_ms = c->reply_timeout * 1000};
 	const struct http_store store = {t, is_dirty, commit};
+	const struct keys_options keys = {c->key_lifetime * 1000, (uint64_t)c->max_keys};
+	const struct vsock_options vsock = {.rate = 1, .burst = 1}; /* which nobody reaches */
+	must(keys_new(&app->keys, &t->clock, &keys, &w) == ERR_OK &&
+	     vsock_new(&app->vsock, app->loop, t->log, &t->clock, &vsock, app->nsm, app->crypto, app->attest, app->keys,
+		       &app->budget, &w) == ERR_OK);
+	const struct http_listener local = {.reach = HTTP_LOCAL, .hosts = ""};
+	const struct http_listener outside = {.reach = HTTP_PUBLIC, .any_host = true, .hosts = ""};
 	must(http_new(&app->http, app->loop, t->log, &o, api_routes, api_routes_n, &store, app, &w) == ERR_OK &&
-	     http_listen(app->http, listen_somewhere(t, 0), HTTP_LOCAL, false, &w) == ERR_OK &&
-	     http_listen(app->http, listen_somewhere(t, 1), HTTP_PUBLIC, true, &w) == ERR_OK);
+	     http_listen(app->http, listen_somewhere(t, 0), &local, &w) == ERR_OK &&
+	     http_listen(app->http, listen_somewhere(t, 1), &outside, &w) == ERR_OK);
 	the_world = t;
 	(void)atexit(world_end);
 	return t;

@@ -22,13 +22,14 @@ RANK = {layer: rank for rank, line in enumerate(ORDER) for layer in line}
 HEADER_OF = {
     "cborio": "cbor", "cose": "cbor", "cert": "crypto", "simulator": "nsm", "verify": "attest", "fetch": "net",
     "rsa": "crypto", "user": "session", "proxy": "net", "budget": "attest", "keys": "session",
+    "tls": "crypto", "tls_front": "net", "private_store": "store", "private_data": "session", "peer": "session",
 }
 MAIN_MAY = {"cmd", "base"}
 
 LIBRARIES = {"openssl/": "crypto", "jansson": "json", "microhttpd": "http", "sqlite3": "store", "cbor": "cbor", "http_parser": "net"}
 SYSTEM = re.compile(
     r"(sys|linux|netinet|arpa)/\w+\.h$|(assert|ctype|dirent|dlfcn|endian|errno|fcntl|float|getopt|grp|inttypes|limits|locale"
-    r"|malloc|math|netdb|poll|pthread|pwd|sched|signal|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn"
+    r"|malloc|math|netdb|poll|pthread|pwd|sched|search|signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn"
     r"|string|strings|syslog|termios|time|unistd|wchar)\.h$"
 )
 INCLUDE = re.compile(r'\s*#\s*include\s+(["<])([^">]+)[">]')

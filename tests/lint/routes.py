@@ -6,9 +6,9 @@ import re
 import yaml
 from common import code_only, files
 
-ROW = re.compile(r'^ROUTE\((\w+), "([^"]+)", ([A-Z_| ]+), (NO_BODY|BODY), (api_\w+)\)$')
+ROW = re.compile(r'^ROUTE\((\w+), "([^"]+)", ([A-Z_| ]+), (NO_BODY|BODY|RAW_BODY), (api_\w+)\)$')
 METHODS = ("get", "post", "put", "delete", "patch")
-REACH = {"HTTP_LOCAL": "local", "HTTP_PUBLIC": "public"}
+REACH = {"HTTP_LOCAL": "local", "HTTP_PUBLIC": "public", "HTTP_TLS": "tls", "HTTP_PEER": "peer", "HTTP_PEER_TLS": "peer_tls"}
 
 
 def defined(root):
@@ -18,7 +18,7 @@ def defined(root):
         m = ROW.match(line.strip())
         if m:
             reach = [REACH.get(r.strip(), r.strip()) for r in m.group(3).split("|")]
-            rows[f"{m.group(1)} {m.group(2)}"] = (reach, m.group(4) == "BODY", m.group(5))
+            rows[f"{m.group(1)} {m.group(2)}"] = (reach, m.group(4) != "NO_BODY", m.group(5))
         elif line.strip().startswith("ROUTE"):
             odd.append(line.strip())
     return rows, odd
@@ -43,7 +43,7 @@ def check(root):
     rows, odd = defined(root)
     ops, marks = described(root), tested(root)
     for line in odd:
-        yield f'src/api/routes.def: not of the form ROUTE(METHOD, "/path", REACH, BODY|NO_BODY, api_name): {line}'
+        yield f'src/api/routes.def: not of the form ROUTE(METHOD, "/path", REACH, BODY|RAW_BODY|NO_BODY, api_name): {line}'
     for route, (reach, body, handler) in rows.items():
         if not (root / f"src/api/{handler[len('api_'):]}.c").is_file():
             yield f"{route}: its handler {handler} is not in src/api/{handler[len('api_'):]}.c"
