@@ -53,7 +53,7 @@ export ATTESTATION_VECTORS ?= $(abspath ../shared/attestation-vectors)
 endif
 
 # The parser of the HTTP client goes into the binary, so that nothing is added to what the binary loads.
-LIBS := -lmicrohttpd -ljansson -lcrypto -lcbor -lsqlite3 -l:libhttp_parser.a -lpthread
+LIBS := -lmicrohttpd -ljansson -lssl -lcrypto -lcbor -lsqlite3 -l:libhttp_parser.a -lpthread
 CPPFLAGS_ALL := -D_GNU_SOURCE -DATTESTD_VERSION='"$(VERSION)"' -Iinclude $(CPPFLAGS)
 CFLAGS_ALL := -std=c11 $(WARN) $(HARDEN) $(OPT_$(V)) $(CFLAGS)
 LDFLAGS_ALL := $(LINKHARD) $(filter -fsanitize=% --coverage,$(OPT_$(V))) $(LDFLAGS)
@@ -226,11 +226,13 @@ clang: build/deps.clang ## build with clang in build-clang and run the unit test
 	+$(MAKE) --no-print-directory CC=clang B=build-clang all unit
 
 .PHONY: bench
-bench: build/deps.build ## measure: documents verified a second, beside raw P-384 verifications
+bench: build/deps.check ## measure: verifications beside raw P-384, the proxy beside socat, TLS beside plain HTTP and GnuTLS
 	+@$(MAKE) --no-print-directory bench-all
 .PHONY: bench-all
-bench-all: $(BENCH)
+bench-all: $(BENCH) $B/bench/mhd_tls $B/attestd
 	@set -e; for b in $(BENCH); do $$b; done
+	@$(PYTHON) tests/bench/proxy.py $B/attestd
+	@$(PYTHON) tests/bench/tls.py $B/attestd $B/bench/mhd_tls
 
 .PHONY: fuzz fuzz-smoke fuzz-all
 fuzz: build/deps.clang ## run each fuzz target for FUZZ_SECONDS (60)
@@ -278,13 +280,15 @@ install-man:
 # What needs no building. The units name where the binary and its configuration were installed.
 install-files:
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(SYSCONFDIR)/attestd
-	set -e; for u in attestd.service attestd.socket; do \
-		sed 's,/usr/bin/attestd,$(PREFIX)/bin/attestd,; s,--config /etc/,--config $(SYSCONFDIR)/,' systemd/$$u \
+	set -e; for u in attestd.service attestd.socket attestd-proxy.service attestd-proxy.socket; do \
+		sed 's,/usr/bin/attestd,$(PREFIX)/bin/attestd,; s,--config /etc/,--config $(SYSCONFDIR)/,; s,^EnvironmentFile=-/etc/,EnvironmentFile=-$(SYSCONFDIR)/,' \
+			systemd/$$u \
 			>$(DESTDIR)$(PREFIX)/lib/systemd/system/$$u; \
 		chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/$$u; done
 	install -D -m 644 systemd/attestd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/attestd.conf
-	test -e $(DESTDIR)$(SYSCONFDIR)/attestd/attestd.conf || \
-		install -m 644 configs/attestd.conf $(DESTDIR)$(SYSCONFDIR)/attestd/attestd.conf
+	set -e; for c in attestd.conf proxy.env; do \
+		test -e $(DESTDIR)$(SYSCONFDIR)/attestd/$$c || \
+		install -m 644 configs/$$c $(DESTDIR)$(SYSCONFDIR)/attestd/$$c; done
 
 .PHONY: clean
 clean: ## remove all build folders

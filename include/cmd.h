@@ -6,7 +6,7 @@
 #ifndef ATTESTD_CMD_H
 #define ATTESTD_CMD_H
 
-#include "base/err.h"
+#include "base/bytes.h"
 
 enum { CMD_OK = 0, CMD_FALSE = 1, CMD_USAGE = 2, CMD_ENVIRONMENT = 3 };
 
@@ -27,14 +27,19 @@ struct command {
 	int (*run)(const struct args *a);
 };
 
-extern const struct command cmd_serve, cmd_verify, cmd_attest, cmd_session, cmd_simulate, cmd_nsm, cmd_config, cmd_man;
+extern const struct command cmd_serve, cmd_verify, cmd_attest, cmd_session, cmd_client, cmd_peer, cmd_proxy,
+	cmd_simulate, cmd_nsm, cmd_config, cmd_man;
 
 /* Finds among `all` the command that the words call, reads the rest of them by its help, and runs it, or prints its
  * help. Returns the exit status. */
 int cmd_main(const struct command *all, int argc, char **argv);
 
-/* Prints `attestd: TEXT` to stderr and returns the exit status that fits the fault. */
+/* The exit status that fits a fault. */
+int cmd_status(const struct why *w);
+/* Prints `attestd: TEXT` to stderr and returns cmd_status. */
 int cmd_fail(const struct why *w);
+/* Prints all of it to stdout, as the last output: cmd_printed, or the status of what failed before, told on stderr. */
+int cmd_print(const struct buf *b);
 /* To be called after the last output to stdout: CMD_OK, or CMD_ENVIRONMENT when it could not be written, told on
  * stderr. */
 int cmd_printed(void);

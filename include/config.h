@@ -27,6 +27,8 @@ struct config {
 
 /* ENUM values, in the order of their names in keys.def. */
 enum { CONFIG_DURABILITY_PROCESS, CONFIG_DURABILITY_POWER };
+enum { CONFIG_TLS_12, CONFIG_TLS_13 };
+enum { CONFIG_ANONYMOUS_AUTO, CONFIG_ANONYMOUS_FALSE, CONFIG_ANONYMOUS_TRUE };
 enum { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 enum { CONFIG_LOG_LEVEL_ERROR, CONFIG_LOG_LEVEL_WARN, CONFIG_LOG_LEVEL_INFO, CONFIG_LOG_LEVEL_DEBUG };
 
@@ -37,7 +39,8 @@ struct config_set {
 
 /* file may be NULL (no file). env is an environ-style NULL-terminated array; only ATTESTD_* names are read, and one
  * that names no key is an error, except ATTESTD_CONFIG. A later source overrides an earlier one; the same key twice
- * within the file is an error, twice among flags the last wins. Returns ERR_CONFIG, ERR_ENVIRONMENT (unreadable file)
+ * within the file is an error, twice among flags the last wins. USE_TLS, TLS_CERT_PATH and TLS_KEY_PATH count where
+ * nothing else sets tls_cert_file and tls_key_file. Returns ERR_CONFIG, ERR_ENVIRONMENT (unreadable file)
  * or ERR_MEMORY. */
 enum err config_load(struct config **out, const char *file, char *const *env, const struct config_set *sets,
 		     size_t n_sets, struct why *w) MUST_USE;

@@ -39,8 +39,30 @@ static enum err ask_public(struct attest_asked *a, struct why *w)
 	return e == ERR_OK ? remote_ask(a->server, "GET", "/info", bytes_of(NULL, 0), INFO_MAX, &a->info, w) : e;
 }
 
+static enum err ask_tls(struct attest_asked *a, struct why *w)
+{
+	char nonce[2 * VERIFY_NONCE_MAX], target[TARGET_MAX];
+	struct why said = {0};
+	hex_encode(bytes_of(a->policy->nonce.b, a->policy->nonce.n), nonce);
+	(void)snprintf(target, sizeof target, "/evidences/?nonce=hex:%.*s", (int)HEX_SIZE(a->policy->nonce.n), nonce);
+	const enum err e = remote_ask_peer(a->server, "GET", target, bytes_of(NULL, 0), REMOTE_REPLY_MAX, &a->reply,
+					   &a->peer, &said);
+	if (e == ERR_OK)
+		return verify_policy_purpose(a->policy, bytes_str("tls"), w);
+	if (e == ERR_NOT_FOUND)
+		return why_set(
+			w, e,
+			"%.200s. Whoever ends TLS there attests no certificate: it is another server, or somebody in "
+			"between.",
+			said.text);
+	*w = said;
+	return e;
+}
+
 enum err attest_ask(struct attest_asked *a, struct why *w)
 {
+	if (a->server->url.tls)
+		return ask_tls(a, w);
 	const bool info = strcmp(a->policy->purpose, "info") == 0;
 	enum err e = info ? ask_public(a, w) : ask_local(a, w);
 	if (e == ERR_OK)

@@ -23,18 +23,6 @@ static const struct help_part help[] = {
 	{0},
 };
 
-static int print(const void *p, size_t n)
-{
-	fwrite(p, 1, n, stdout);
-	return cmd_printed();
-}
-
-static int print_buf(const struct buf *b)
-{
-	struct why w = {0};
-	return buf_check(b, &w) != ERR_OK ? cmd_fail(&w) : print(b->p, b->n);
-}
-
 static size_t count_variables(void)
 {
 	size_t n = 0;
@@ -61,7 +49,7 @@ static int act(const struct options *o, bool show, bool security)
 		buf_put_str(&out, o->file != NULL ? o->file : "none");
 		buf_printf(&out, "; ATTESTD_* variables: %zu; flags: %zu)\n", count_variables(), o->n_sets);
 	}
-	status = print_buf(&out);
+	status = cmd_print(&out);
 out:
 	buf_free(&out);
 	config_free(c);
@@ -72,7 +60,7 @@ static int example(void)
 {
 	struct buf out = BUF_INIT(OUTPUT_MAX);
 	config_example(&out);
-	const int status = print_buf(&out);
+	const int status = cmd_print(&out);
 	buf_free(&out);
 	return status;
 }

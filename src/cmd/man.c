@@ -29,10 +29,12 @@ static const struct help_row environment[] = {
 	{"ATTESTD_*", NULL,
 	 "A key of the configuration in capitals, such as ATTESTD_LISTEN. It overrides the file. One that names no key is an "
 	 "error."},
+	{"BIND_ADDR, ENCLAVE_CID, ENCLAVE_PORT", NULL, "What attestd proxy carries where no option tells."},
 	{"NO_COLOR", NULL, "No colours, if it is not empty. There are none without a terminal, or if TERM is dumb."},
 	{"LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES, NOTIFY_SOCKET, WATCHDOG_PID, WATCHDOG_USEC, RUNTIME_DIRECTORY, "
 	 "CREDENTIALS_DIRECTORY",
-	 NULL, "What the service manager says to attestd serve (systemd.exec(5), sd_listen_fds(3), sd_notify(3))."},
+	 NULL,
+	 "What the service manager says to attestd serve and attestd proxy (systemd.exec(5), sd_listen_fds(3), sd_notify(3))."},
 	{0},
 };
 
@@ -260,17 +262,14 @@ static int print(const struct args *a)
 {
 	struct buf out = BUF_INIT(HELP_MAX);
 	struct page page = {&out, false};
-	struct why w = {0};
 
-	const int status = args_none(a);
+	int status = args_none(a);
 	if (status != CMD_OK)
 		return status;
 	put_page(&page, a->all);
-	const enum err e = buf_check(&out, &w);
-	if (e == ERR_OK)
-		fwrite(out.p, 1, out.n, stdout);
+	status = cmd_print(&out);
 	buf_free(&out);
-	return e != ERR_OK ? cmd_fail(&w) : cmd_printed();
+	return status;
 }
 
 static const struct help_part help[] = {

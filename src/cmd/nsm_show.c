@@ -25,26 +25,6 @@ static void put_ranges(struct buf *out, uint32_t mask)
 	buf_put_str(out, mask == 0 ? "none" : "");
 }
 
-static void put_list(struct buf *out, uint32_t mask)
-{
-	const char *comma = "";
-	buf_put_str(out, "[");
-	for (unsigned i = 0; i < NSM_PCRS_MAX; i++) {
-		if ((mask >> i & 1u) == 0)
-			continue;
-		buf_printf(out, "%s%u", comma, i);
-		comma = ",";
-	}
-	buf_put_str(out, "]");
-}
-
-/* A terminal obeys control characters, whoever wrote them. */
-static void put_plain(struct buf *out, const char *text)
-{
-	for (; *text != '\0'; text++)
-		buf_put_u8(out, *text >= ' ' && *text <= '~' ? (uint8_t)*text : '?');
-}
-
 static void put_dummy(struct buf *out, const struct nsm *n)
 {
 	if (!nsm_is_dummy(n))
@@ -68,7 +48,7 @@ static void describe_as_json(struct buf *out, const struct nsm *n, const char *v
 	json_put_key(out, "max_pcrs");
 	json_put_int(out, d->max_pcrs);
 	json_put_key(out, "locked_pcrs");
-	put_list(out, d->locked_pcrs);
+	nsm_pcrs_json(d->locked_pcrs, out);
 	buf_put_str(out, "}\n");
 }
 
@@ -81,7 +61,7 @@ void nsm_show_description(struct buf *out, bool json, const struct nsm *n, const
 		return;
 	}
 	buf_printf(out, "nsm:        %s\nversion:    %s\nmodule id:  ", nsm_name(n), version);
-	put_plain(out, d->module_id);
+	buf_put_plain(out, bytes_str(d->module_id));
 	buf_printf(out, "\ndigest:     %s\nPCRs:       %u\nlocked:     ", d->digest, d->max_pcrs);
 	put_ranges(out, d->locked_pcrs);
 	buf_put_str(out, nsm_is_dummy(n) ? "\nAll of this is invented: there is no NSM.\n" : "\n");

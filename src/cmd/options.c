@@ -21,7 +21,14 @@ static bool add_pair(struct options *o, char *pair)
 	return true;
 }
 
-int options_read(struct options *o, const struct args *a)
+static bool is_in(const struct help_row *rows, const char *name)
+{
+	while (rows->term != NULL && strcmp(rows->term, name) != 0)
+		rows++;
+	return rows->term != NULL;
+}
+
+int options_read_some(struct options *o, const struct args *a, const struct help_row *keys)
 {
 	const char *file = args_value(a, "--config");
 	if (file == NULL)
@@ -33,12 +40,19 @@ int options_read(struct options *o, const struct args *a)
 	for (const struct arg *one = a->options; one < a->options + a->n_options; one++) {
 		if (one->value == NULL || strcmp(one->name, "--config") == 0)
 			continue;
-		if (strcmp(one->name, "--set") != 0)
+		if (strcmp(one->name, "--set") == 0) {
+			if (!add_pair(o, one->value))
+				return args_fault(a, "--set needs KEY=VALUE, not `%s`", one->value);
+		} else if (keys == NULL || is_in(keys, one->name)) {
 			o->sets[o->n_sets++] = (struct config_set){one->name, one->name + 2, one->value};
-		else if (!add_pair(o, one->value))
-			return args_fault(a, "--set needs KEY=VALUE, not `%s`", one->value);
+		}
 	}
 	return CMD_OK;
+}
+
+int options_read(struct options *o, const struct args *a)
+{
+	return options_read_some(o, a, NULL);
 }
 
 void options_free(struct options *o)

@@ -20,6 +20,8 @@ struct options {
 /* CMD_OK, or the exit status after having said on stderr what is wrong. Cuts `KEY=VALUE` in two within argv. To be
  * followed by options_free in any case. */
 int options_read(struct options *o, const struct args *a);
+/* The same for a command some of whose options are its own: only those in `keys` are short for --set. */
+int options_read_some(struct options *o, const struct args *a, const struct help_row *keys);
 void options_free(struct options *o);
 
 /* The configuration that file, environment and flags make. */

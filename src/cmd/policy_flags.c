@@ -6,18 +6,23 @@
 
 #include "base/file.h"
 
+enum { NONCE_SIZE = 32 };
+
 const struct help_row policy_rows[] = {
 	{"--pcr", "N=HEX...", "PCR N must have this value; several values of one PCR: any of them"},
 	{"--policy", "FILE",
 	 "the same and more in JSON (docs/VERIFYING.md), or what nitro-cli build-enclave prints; flags go over it, a --pcr over "
 	 "all that it pins for that PCR"},
-	{"--nonce", "N", "the nonce that was sent: hex, base64 or text; hex:, base64: or text: in front decide"},
-	{"--user-data", "D", "the very bytes that must be attested, written like a nonce"},
 	{"--max-age", "SECONDS", "the oldest document that will do (300), by the NSM's clock; any: every age"},
 	{"--allow-debug", NULL, "accept an enclave in debug mode, which protects nothing"},
 	{"--root", "PEM", "a file with the root to trust in place of AWS's: a simulator's"},
 	{"--at", "TIME", "judge as of now (default), document (its own time), or Unix seconds"},
 	{"--purpose", "P", "what the document must have been made for: attestation, key-exchange, info, ..."},
+	{0},
+};
+const struct help_row policy_value_rows[] = {
+	{"--nonce", "N", "the nonce that was sent: hex, base64 or text; hex:, base64: or text: in front decide"},
+	{"--user-data", "D", "the very bytes that must be attested, written like a nonce"},
 	{0},
 };
 
@@ -78,18 +83,29 @@ static enum err put_pcrs(const struct args *a, struct verify_policy *p, struct w
 	return ERR_OK;
 }
 
+static bool takes(const struct command *c, const struct help_row *rows)
+{
+	const struct help_part *p = c->help;
+	while (!help_is_end(p) && p->rows != rows)
+		p++;
+	return p->rows == rows;
+}
+
 static enum err put_values(const struct args *a, struct verify_policy *p, struct why *w)
 {
 	static const struct {
+		const struct help_row *rows;
 		const char *flag;
 		enum err (*put)(struct verify_policy *p, struct bytes text, struct why *w);
 	} values[] = {
-		{"--nonce", verify_policy_nonce},     {"--user-data", verify_policy_user_data},
-		{"--max-age", verify_policy_max_age}, {"--at", verify_policy_at},
-		{"--purpose", verify_policy_purpose},
+		{policy_value_rows, "--nonce", verify_policy_nonce},
+		{policy_value_rows, "--user-data", verify_policy_user_data},
+		{policy_rows, "--max-age", verify_policy_max_age},
+		{policy_rows, "--at", verify_policy_at},
+		{policy_rows, "--purpose", verify_policy_purpose},
 	};
 	for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
-		const char *value = args_value(a, values[i].flag);
+		const char *value = takes(a->command, values[i].rows) ? args_value(a, values[i].flag) : NULL;
 		if (value != NULL && values[i].put(p, bytes_str(value), w) != ERR_OK)
 			return usage_of(values[i].flag, "", w);
 	}
@@ -109,26 +125,49 @@ static enum err put_file(const char *flag, const char *what, const char *path, s
 	return e != ERR_OK ? usage_of(flag, path, w) : ERR_OK;
 }
 
-enum err policy_flags_make(const struct args *a, struct verify_policy *out, struct why *w)
+/* Flags over the configuration's: a file takes the place of its file, and a root from whichever file is kept. */
+static enum err put_files(const struct args *a, const struct config *c, struct verify_policy *p, struct why *w)
 {
 	const char *file = args_value(a, "--policy"), *root = args_value(a, "--root");
+	const char *file_flag = "--policy", *root_flag = "--root";
+	if (file == NULL && c != NULL && c->peer_policy[0] != '\0') {
+		file_flag = "peer_policy";
+		file = c->peer_policy;
+	}
+	if (file != NULL) {
+		const enum err e = put_file(file_flag, "the policy file", file, VERIFY_POLICY_MAX, verify_policy_text,
+					    p, w);
+		if (e != ERR_OK)
+			return e;
+	}
+	if (root == NULL && c != NULL && c->peer_root[0] != '\0' && !p->own_root) {
+		root_flag = "peer_root";
+		root = c->peer_root;
+	}
+	if (root == NULL)
+		return ERR_OK;
+	return put_file(root_flag, "the root certificate", root, CERT_PEM_MAX, verify_policy_root, p, w);
+}
+
+enum err policy_flags_over(const struct args *a, const struct config *c, struct verify_policy *out, struct why *w)
+{
 	struct verify_policy p;
 	enum err e;
 
 	verify_policy_init(&p);
-	if (file != NULL &&
-	    (e = put_file("--policy", "the policy file", file, VERIFY_POLICY_MAX, verify_policy_text, &p, w)) != ERR_OK)
-		return e;
-	if (root != NULL &&
-	    (e = put_file("--root", "the root certificate", root, CERT_PEM_MAX, verify_policy_root, &p, w)) != ERR_OK)
-		return e;
-	if ((e = put_pcrs(a, &p, w)) != ERR_OK || (e = put_values(a, &p, w)) != ERR_OK)
+	if ((e = put_files(a, c, &p, w)) != ERR_OK || (e = put_pcrs(a, &p, w)) != ERR_OK ||
+	    (e = put_values(a, &p, w)) != ERR_OK)
 		return e;
 	if (verify_policy_check(&p, w) != ERR_OK)
 		return usage_of("--max-age", "", w);
 	p.allow_debug |= args_has(a, "--allow-debug");
 	*out = p;
 	return ERR_OK;
+}
+
+enum err policy_flags_make(const struct args *a, struct verify_policy *out, struct why *w)
+{
+	return policy_flags_over(a, NULL, out, w);
 }
 
 int policy_flags_fresh(const struct args *a, const struct verify_policy *p, bool asks)
@@ -150,4 +189,15 @@ int policy_flags_fresh(const struct args *a, const struct verify_policy *p, bool
 		"reply to the same nonce can play it to you again. Without --nonce a fresh one is made.\n",
 		a->command->name);
 	return CMD_OK;
+}
+
+enum err policy_flags_nonce(struct crypto *c, struct verify_policy *p, struct why *w)
+{
+	const struct random random = crypto_random(c);
+	if (p->nonce.present)
+		return ERR_OK;
+	const enum err e = random_fill(&random, p->nonce.b, NONCE_SIZE, w);
+	p->nonce.n = NONCE_SIZE;
+	p->nonce.present = e == ERR_OK;
+	return e;
 }

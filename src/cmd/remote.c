@@ -12,7 +12,7 @@ enum { TIMEOUT_MS = 120 * 1000 };
 enum err remote_init(struct remote *r, const char *url, struct why *w)
 {
 	struct why inner = {0};
-	r->clock = clock_system();
+	*r = (struct remote){.clock = clock_system(), .timeout_ms = TIMEOUT_MS};
 	const enum err e = fetch_url_parse(&r->url, bytes_str(url), &inner);
 	return e == ERR_OK ? ERR_OK : why_set(w, e == ERR_INVALID ? ERR_USAGE : e, "--url: %s", inner.text);
 }
@@ -36,8 +36,15 @@ static bool is_local(const struct fetch_url *u)
 enum err remote_init_local(struct remote *r, const char *url, struct why *w)
 {
 	const enum err e = remote_init(r, url, w);
-	if (e != ERR_OK || is_local(&r->url))
+	if (e != ERR_OK)
 		return e;
+	if (r->url.tls)
+		return why_set(
+			w, ERR_USAGE,
+			"--url: a server's local listener, which alone takes plaintext, speaks no TLS: give http:// on "
+			"loopback, or unix:PATH");
+	if (is_local(&r->url))
+		return ERR_OK;
 	return why_set(
 		w, ERR_USAGE,
 		"--url: this would hand your plaintext to %s%.100s. It is the agent's way, inside the enclave, and "
@@ -58,16 +65,19 @@ static enum err refused(const struct fetch_reply *reply, struct why *w)
 		       "%s", said.text);
 }
 
-enum err remote_ask(const struct remote *r, const char *method, const char *path, struct bytes json, size_t max,
-		    struct buf *out, struct why *w)
+enum err remote_ask_peer(const struct remote *r, const char *method, const char *path, struct bytes json, size_t max,
+			 struct buf *out, struct tls_peer **peer, struct why *w)
 {
 	const struct fetch_request request = {
 		.method = method,
 		.path = path,
 		.content_type = json.p != NULL ? "application/json" : NULL,
 		.body = json,
-		.timeout_ms = TIMEOUT_MS,
+		.timeout_ms = r->timeout_ms,
 		.reply_max = max,
+		.crypto = r->crypto,
+		.own = r->own,
+		.server_key_hash = r->server_key_hash,
 	};
 	struct fetch_reply reply = {.status = 0};
 	*out = BUF_INIT(max);
@@ -77,7 +87,18 @@ enum err remote_ask(const struct remote *r, const char *method, const char *path
 	if (e == ERR_OK) {
 		*out = reply.body;
 		reply.body = BUF_INIT(0);
+		*peer = reply.peer;
+		reply.peer = NULL;
 	}
 	fetch_reply_free(&reply);
+	return e;
+}
+
+enum err remote_ask(const struct remote *r, const char *method, const char *path, struct bytes json, size_t max,
+		    struct buf *out, struct why *w)
+{
+	struct tls_peer *peer = NULL;
+	const enum err e = remote_ask_peer(r, method, path, json, max, out, &peer, w);
+	tls_peer_free(peer);
 	return e;
 }

@@ -79,6 +79,7 @@ static int close_it(const char *path, const char *url, bool force, bool json)
 		status = cmd_fail(&w);
 		goto out;
 	}
+	server.crypto = c;
 	const bool ended = url != NULL && end_at_server(&server, buf_bytes(&text), &w) == ERR_OK;
 	if (url != NULL && !ended)
 		status = cmd_fail(&w);

@@ -35,9 +35,8 @@ static const struct help_part help[] = {
 };
 
 struct decrypting {
-	const char *session, *url, *id, *scope, *path;
+	struct session_way way;
 	bool json;
-	struct remote server;
 	struct crypto *crypto;
 	struct buf message, out;
 };
@@ -91,7 +90,7 @@ static enum err unseal(struct decrypting *x, struct why *w)
 	struct user_session *s = NULL;
 	struct buf kept = BUF_INIT(0), plaintext = BUF_INIT(0);
 	struct why expired = {0};
-	enum err e = private_file_lock(SESSION_FILE, x->session, USER_FILE_MAX, &f, &kept, w);
+	enum err e = private_file_lock(SESSION_FILE, x->way.session, USER_FILE_MAX, &f, &kept, w);
 	if (e == ERR_OK)
 		e = user_session_read(buf_bytes(&kept), &s, w);
 	buf_free(&kept);
@@ -141,7 +140,7 @@ static enum err put_request(const struct decrypting *x, struct buf *body, struct
 			    "ciphertext and iv in JSON).");
 		goto out;
 	}
-	if (!bytes_is(json_string(id), x->id)) {
+	if (!bytes_is(json_string(id), x->way.id)) {
 		e = why_set(
 			w, ERR_BAD_MESSAGE,
 			"The message belongs to another session than the one that --id names: whoever asks, it is not for this "
@@ -157,9 +156,9 @@ static enum err put_request(const struct decrypting *x, struct buf *body, struct
 	json_put_string(body, json_string(ciphertext));
 	json_put_key(body, "iv");
 	json_put_string(body, json_string(iv));
-	if (x->scope != NULL) {
+	if (x->way.scope != NULL) {
 		json_put_key(body, "scope");
-		json_put_cstr(body, x->scope);
+		json_put_cstr(body, x->way.scope);
 	}
 	buf_put_str(body, "}");
 	e = buf_check(body, w);
@@ -180,8 +179,9 @@ static enum err read_reply(struct decrypting *x, struct bytes reply, struct why 
 	enum err e = json_parse_bounded(&json, reply, MESSAGE_VALUES_MAX, &inner);
 	if (e == ERR_OK)
 		e = json_fields(json_root(json), fields, sizeof fields / sizeof fields[0], &inner);
-	if (e != ERR_OK || !bytes_is(json_string(id), x->id)) {
-		e = why_set(w, ERR_ENVIRONMENT, "what the server at %s answers is no reply of POST /decrypt", x->url);
+	if (e != ERR_OK || !bytes_is(json_string(id), x->way.id)) {
+		e = why_set(w, ERR_ENVIRONMENT, "what the server at %s answers is no reply of POST /decrypt",
+			    x->way.url);
 		goto out;
 	}
 	buf_put_bytes(&plaintext, json_string(text));
@@ -199,7 +199,7 @@ static enum err ask(struct decrypting *x, struct why *w)
 	struct buf body = BUF_INIT(0), reply = BUF_INIT(0);
 	enum err e;
 	if ((e = put_request(x, &body, w)) == ERR_OK &&
-	    (e = session_ask(&x->server, "POST", "/decrypt", buf_bytes(&body), REMOTE_LONG_REPLY_MAX, &reply, w)) ==
+	    (e = session_ask(&x->way.server, "POST", "/decrypt", buf_bytes(&body), REMOTE_LONG_REPLY_MAX, &reply, w)) ==
 		    ERR_OK)
 		e = read_reply(x, buf_bytes(&reply), w);
 	buf_free(&body);
@@ -215,9 +215,9 @@ static int decrypt(struct decrypting *x)
 	enum err e = session_begin(&x->crypto, &w);
 	/* All of it before the session is locked: who writes it may take their time. */
 	if (e == ERR_OK)
-		e = input_read("session decrypt", x->path, USER_MESSAGE_MAX, &x->message, &w);
+		e = input_read("session decrypt", x->way.path, USER_MESSAGE_MAX, &x->message, &w);
 	if (e == ERR_OK)
-		e = x->url != NULL ? ask(x, &w) : unseal(x, &w);
+		e = x->way.url != NULL ? ask(x, &w) : unseal(x, &w);
 	if (e == ERR_OK)
 		e = output_write(buf_bytes(&x->out), &w);
 	buf_free(&x->message);
@@ -228,27 +228,9 @@ static int decrypt(struct decrypting *x)
 
 static int run(const struct args *a)
 {
-	struct decrypting x = {.session = args_value(a, "--session"),
-			       .url = args_value(a, "--url"),
-			       .id = args_value(a, "--id"),
-			       .scope = args_value(a, "--scope"),
-			       .json = args_has(a, "--json"),
-			       .message = BUF_INIT(0),
-			       .out = BUF_INIT(0)};
-	const int status = args_only(a, &x.path);
-	if (status != CMD_OK)
-		return status;
-	if ((x.session == NULL) == (x.url == NULL))
-		return args_fault(a,
-				  "either --session SESSION must be given (by the user) or --url URL (by the agent)");
-	if (x.url != NULL && x.id == NULL)
-		return args_fault(a, "--id SESSION_ID must name the session of this conversation at the server");
-	if (x.url == NULL && (x.id != NULL || x.scope != NULL))
-		return args_fault(a, "--id and --scope belong to --url: the session file knows its own");
-	struct why w = {0};
-	if (x.url != NULL && remote_init_local(&x.server, x.url, &w) != ERR_OK)
-		return cmd_fail(&w);
-	return decrypt(&x);
+	struct decrypting x = {.json = args_has(a, "--json"), .message = BUF_INIT(0), .out = BUF_INIT(0)};
+	const int status = session_way_read(a, &x.way);
+	return status == CMD_OK ? decrypt(&x) : status;
 }
 
 const struct command session_decrypt = {

@@ -30,8 +30,7 @@ static const struct help_part help[] = {
 };
 
 struct encrypting {
-	const char *session, *url, *id, *scope, *path;
-	struct remote server;
+	struct session_way way;
 	struct crypto *crypto;
 	struct user_session *s;
 	struct buf plaintext, message;
@@ -41,14 +40,14 @@ struct encrypting {
 
 static enum err seal(struct encrypting *x, struct why *w)
 {
-	enum err e = session_file_read(x->session, &x->s, w);
+	enum err e = session_file_read(x->way.session, &x->s, w);
 	if (e != ERR_OK)
 		return e;
 	if (session_is_expired(x->s, w))
 		return w->err;
 	const struct random random = crypto_random(x->crypto);
 	x->message = BUF_INIT(USER_MESSAGE_MAX);
-	e = input_read("session encrypt", x->path, USER_PLAINTEXT_MAX, &x->plaintext, w);
+	e = input_read("session encrypt", x->way.path, USER_PLAINTEXT_MAX, &x->plaintext, w);
 	if (e == ERR_OK)
 		e = user_seal(x->crypto, &random, x->s, buf_bytes(&x->plaintext), &x->message, w);
 	return e;
@@ -63,10 +62,10 @@ static enum err put_request(const struct encrypting *x, struct buf *body, struct
 	(void)buf_reserve(body, plaintext.n + JSON_ROOM);
 	buf_put_str(body, "{");
 	json_put_key(body, "session_id");
-	json_put_cstr(body, x->id);
-	if (x->scope != NULL) {
+	json_put_cstr(body, x->way.id);
+	if (x->way.scope != NULL) {
 		json_put_key(body, "scope");
-		json_put_cstr(body, x->scope);
+		json_put_cstr(body, x->way.scope);
 	}
 	json_put_key(body, "plaintext");
 	json_put_string(body, plaintext);
@@ -103,7 +102,7 @@ static enum err put_reply(struct encrypting *x, struct bytes reply, struct why *
 	enum err e = json_parse_bounded(&json, reply, REPLY_VALUES_MAX, &inner);
 	if (e == ERR_OK)
 		e = json_fields(json_root(json), fields, sizeof fields / sizeof fields[0], &inner);
-	if (e == ERR_OK && !bytes_is(json_string(id), x->id))
+	if (e == ERR_OK && !bytes_is(json_string(id), x->way.id))
 		e = why_tell(&inner, ERR_INVALID, "session_id", "Is another session's.");
 	if (e == ERR_OK && (json_int(number) < 1 || json_int(number) > SESSION_MESSAGES_MAX))
 		e = why_tell(&inner, ERR_INVALID, "message_number", "Is no number of a message.");
@@ -116,7 +115,7 @@ static enum err put_reply(struct encrypting *x, struct bytes reply, struct why *
 			    ? why_set(w, e, "no memory for the reply")
 			    : why_set(w, ERR_ENVIRONMENT,
 				      "what the server at %s answers is no reply of POST /encrypt to this message",
-				      x->url);
+				      x->way.url);
 		goto out;
 	}
 	x->message = BUF_INIT(reply.n + JSON_ROOM);
@@ -140,7 +139,7 @@ out:
 static enum err ask(struct encrypting *x, struct why *w)
 {
 	struct buf body = BUF_INIT(0), reply = BUF_INIT(0);
-	enum err e = input_read("session encrypt", x->path, USER_PLAINTEXT_MAX, &x->plaintext, w);
+	enum err e = input_read("session encrypt", x->way.path, USER_PLAINTEXT_MAX, &x->plaintext, w);
 	if (e != ERR_OK)
 		return e;
 	if (!utf8_valid(buf_bytes(&x->plaintext)))
@@ -149,7 +148,8 @@ static enum err ask(struct encrypting *x, struct why *w)
 			"The message is not UTF-8 text, and JSON carries nothing else: encode it first (base64, for "
 			"example).");
 	if ((e = put_request(x, &body, w)) == ERR_OK &&
-	    (e = session_ask(&x->server, "POST", "/encrypt", buf_bytes(&body), USER_MESSAGE_MAX, &reply, w)) == ERR_OK)
+	    (e = session_ask(&x->way.server, "POST", "/encrypt", buf_bytes(&body), USER_MESSAGE_MAX, &reply, w)) ==
+		    ERR_OK)
 		e = put_reply(x, buf_bytes(&reply), w);
 	buf_free(&body);
 	buf_free(&reply);
@@ -163,7 +163,7 @@ static int encrypt(struct encrypting *x)
 	struct why w = {0};
 	enum err e = session_begin(&x->crypto, &w);
 	if (e == ERR_OK)
-		e = x->url != NULL ? ask(x, &w) : seal(x, &w);
+		e = x->way.url != NULL ? ask(x, &w) : seal(x, &w);
 	if (e == ERR_OK) {
 		buf_put_str(&x->message, "\n");
 		e = buf_check(&x->message, &w);
@@ -179,26 +179,9 @@ static int encrypt(struct encrypting *x)
 
 static int run(const struct args *a)
 {
-	struct encrypting x = {.session = args_value(a, "--session"),
-			       .url = args_value(a, "--url"),
-			       .id = args_value(a, "--id"),
-			       .scope = args_value(a, "--scope"),
-			       .plaintext = BUF_INIT(0),
-			       .message = BUF_INIT(0)};
-	const int status = args_only(a, &x.path);
-	if (status != CMD_OK)
-		return status;
-	if ((x.session == NULL) == (x.url == NULL))
-		return args_fault(a,
-				  "either --session SESSION must be given (by the user) or --url URL (by the agent)");
-	if (x.url != NULL && x.id == NULL)
-		return args_fault(a, "--id SESSION_ID must name the session at the server");
-	if (x.url == NULL && (x.id != NULL || x.scope != NULL))
-		return args_fault(a, "--id and --scope belong to --url: the session file knows its own");
-	struct why w = {0};
-	if (x.url != NULL && remote_init_local(&x.server, x.url, &w) != ERR_OK)
-		return cmd_fail(&w);
-	return encrypt(&x);
+	struct encrypting x = {.plaintext = BUF_INIT(0), .message = BUF_INIT(0)};
+	const int status = session_way_read(a, &x.way);
+	return status == CMD_OK ? encrypt(&x) : status;
 }
 
 const struct command session_encrypt = {

@@ -2,20 +2,10 @@
 #include "session_parts.h"
 
 #include "base/encode.h"
+#include "policy_flags.h"
 #include "remote.h"
 
-enum { NONCE_SIZE = 32, BODY_MAX = 64 * 1024 };
-
-static enum err fresh_nonce(struct crypto *c, struct verify_policy *p, struct why *w)
-{
-	const struct random random = crypto_random(c);
-	if (p->nonce.present)
-		return ERR_OK;
-	const enum err e = random_fill(&random, p->nonce.b, NONCE_SIZE, w);
-	p->nonce.n = NONCE_SIZE;
-	p->nonce.present = e == ERR_OK;
-	return e;
-}
+enum { BODY_MAX = 64 * 1024 };
 
 static enum err put_request(const struct rsa_key *key, struct bytes scope, const struct verify_policy *p,
 			    struct buf *body, struct why *w)
@@ -49,9 +39,11 @@ enum err session_exchange(struct crypto *c, const char *url, const struct rsa_ke
 	struct buf body = BUF_INIT(BODY_MAX);
 	enum err e;
 
-	if ((e = remote_init(&server, url, w)) == ERR_OK && (e = fresh_nonce(c, policy, w)) == ERR_OK &&
-	    (e = put_request(key, scope, policy, &body, w)) == ERR_OK)
+	if ((e = remote_init(&server, url, w)) == ERR_OK && (e = policy_flags_nonce(c, policy, w)) == ERR_OK &&
+	    (e = put_request(key, scope, policy, &body, w)) == ERR_OK) {
+		server.crypto = c;
 		e = remote_ask(&server, "POST", "/key-exchange", buf_bytes(&body), REMOTE_REPLY_MAX, reply, w);
+	}
 	buf_free(&body);
 	return e;
 }

@@ -134,8 +134,7 @@ static int make(const struct making *m)
 		goto out;
 	}
 	say(m, hash, passphrase.n > 0, &said);
-	fwrite(said.p, 1, said.n, stdout);
-	status = cmd_printed();
+	status = cmd_print(&said);
 out:
 	buf_free(&said);
 	buf_free(&public_pem);

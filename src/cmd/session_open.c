@@ -18,13 +18,15 @@ static const struct help_row rows[] = {
 	{"--key", "KEY.pem", "the private key whose public half was sent (attestd session keygen)"},
 	{"--passphrase-file", "FILE", "its passphrase (- is the standard input); else it is asked for on the terminal"},
 	{"--out", "SESSION", "the file to make; one that is there already is left alone"},
-	{"--url", "URL", "the server to ask: http://HOST:PORT, unix:PATH or vsock:CID:PORT"},
+	{"--url", "URL",
+	 "the server to ask: http://HOST:PORT, unix:PATH or vsock:CID:PORT; https://HOST:PORT will do, too, and adds nothing: the "
+	 "exchange is attested from end to end, whoever ends TLS"},
 	{"--scope", "S",
 	 "the conversation that the session is for, as it was asked for: the enclave must have signed just this one"},
 	{"--json", NULL,
-	 "one JSON object: opened, code (opened, or what was refused: user_key_mismatch, scope_mismatch, "
+	 "one JSON object, also when it exits with 1: opened, code (opened, or what was refused: user_key_mismatch, scope_mismatch, "
 	 "session_key_mismatch, server_refused, reply_malformed or the verdict's), message, session, and verdict, which is "
-	 "null where a document that verified was refused all the same"},
+	 "null where there was no document, or one that verified was refused all the same"},
 	{0},
 };
 
@@ -37,6 +39,7 @@ static const struct help_part help[] = {
 	{.rows = rows},
 	{.rows = enclave_pin_rows},
 	{.rows = policy_rows},
+	{.rows = policy_value_rows},
 	{0},
 };
 
@@ -68,13 +71,9 @@ static enum err parse(struct opening *o, struct bytes text, struct why *w)
 	const enum err e = json_parse_bounded(&o->reply, text, REPLY_VALUES_MAX, &inner);
 	if (e == ERR_OK)
 		return ERR_OK;
-	if (e == ERR_INVALID) {
-		/* It may quote the reply, in letters that turn a terminal's text around. */
-		for (char *c = inner.text; *c != '\0'; c++)
-			if (*c < ' ' || *c > '~')
-				*c = '?';
-		return why_set(w, e, "the reply is not well-formed JSON: %s", inner.text);
-	}
+	/* It may quote the reply, in letters that turn a terminal's text around. */
+	if (e == ERR_INVALID)
+		return why_set(w, e, "the reply is not well-formed JSON: %s", text_mask(inner.text));
 	*w = inner;
 	return e;
 }
@@ -236,7 +235,7 @@ static int open_and_say(struct opening *o)
 		user_session_free(o->session);
 		o->session = NULL;
 	}
-	if ((e == ERR_OK || e == ERR_INVALID) && say(o, &w, &unsaid) != ERR_OK)
+	if ((e == ERR_OK || cmd_status(&w) == CMD_FALSE) && say(o, &w, &unsaid) != ERR_OK)
 		status = cmd_fail(&unsaid);
 	if (e != ERR_OK)
 		status = cmd_fail(&w);

@@ -29,6 +29,15 @@ enum err session_exchange(struct crypto *c, const char *url, const struct rsa_ke
 			  struct verify_policy *policy, struct buf *reply, struct why *w) MUST_USE;
 
 /* session_ask.c */
+/* Whose way a message goes: the user's, with a session file, or the agent's, by the server beside it. */
+struct session_way {
+	const char *session;	      /* the user's; else NULL, and */
+	const char *url, *id, *scope; /* the agent's; scope may be NULL */
+	struct remote server;	      /* of url */
+	const char *path;	      /* of what is to be read; NULL: the standard input */
+};
+/* Reads the command line; CMD_OK, or what was wrong is told. */
+int session_way_read(const struct args *a, struct session_way *out) MUST_USE;
 /* remote_ask, for what only a local listener serves; a refusal says what to do about it. */
 enum err session_ask(const struct remote *server, const char *method, const char *path, struct bytes json, size_t max,
 		     struct buf *out, struct why *w) MUST_USE;

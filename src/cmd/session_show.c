@@ -69,8 +69,7 @@ static int show(const char *path, bool json)
 	} else {
 		put_text(s, is_expired, &out);
 	}
-	fwrite(out.p, 1, out.n, stdout);
-	status = cmd_printed();
+	status = cmd_print(&out);
 	if (is_expired)
 		fprintf(stderr, "attestd session show: %s\n", expired.text);
 out:

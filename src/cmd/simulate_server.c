@@ -33,8 +33,7 @@ struct simulate_server {
 	struct simulator *simulator;
 	int64_t delay_ms;
 	struct net_addr address;
-	struct loop_io listener;
-	struct loop_timer pause; /* of the listener */
+	struct net_listener listener;
 	struct conn conns[SIMULATE_SERVER_CONNECTIONS_MAX];
 };
 
@@ -195,33 +194,12 @@ static struct conn *find_place(struct simulate_server *s)
 	return idlest;
 }
 
-static void on_pause_over(struct loop_timer *t)
+static void on_accepted(struct net_listener *l, int fd, const struct sockaddr_storage *from, socklen_t n)
 {
-	struct simulate_server *s = t->ctx;
+	struct simulate_server *s = l->ctx;
 	struct why w = {0};
-	if (loop_io_mod(s->loop, &s->listener, EPOLLIN, &w) != ERR_OK)
-		(void)cmd_fail(&w);
-}
-
-/* Who cannot be accepted stays in the queue, which would wake the loop over and over. */
-static void pause_listener(struct simulate_server *s)
-{
-	struct why w = {0};
-	if (loop_io_mod(s->loop, &s->listener, 0, &w) == ERR_OK)
-		loop_timer_arm(s->loop, &s->pause, SIMULATE_SERVER_PAUSE_MS);
-}
-
-static void on_listener(struct loop_io *io, uint32_t events)
-{
-	struct simulate_server *s = io->ctx;
-	struct why w = {0};
-	(void)events;
-	const int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0) {
-		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR && errno != ECONNABORTED)
-			pause_listener(s);
-		return;
-	}
+	(void)from;
+	(void)n;
 	struct conn *c = find_place(s);
 	if (c == NULL) {
 		(void)close(fd);
@@ -238,6 +216,12 @@ static void on_listener(struct loop_io *io, uint32_t events)
 		become_idle(c);
 }
 
+static void on_accept_failed(struct net_listener *l, const struct why *w)
+{
+	(void)l;
+	(void)cmd_fail(w);
+}
+
 enum err simulate_server_open(struct simulate_server **out, struct loop *l, struct simulator *simulator,
 			      const struct net_addr *at, int64_t delay_ms, struct why *w)
 {
@@ -250,11 +234,12 @@ enum err simulate_server_open(struct simulate_server **out, struct loop *l, stru
 	s->address = *at;
 	for (size_t i = 0; i < SIMULATE_SERVER_CONNECTIONS_MAX; i++)
 		s->conns[i].io.fd = -1;
-	s->listener = (struct loop_io){.fd = -1, .ready = on_listener, .ctx = s};
-	s->pause = (struct loop_timer){.fire = on_pause_over, .ctx = s};
-	enum err e = net_listen(&s->listener.fd, at, w);
+	s->listener = (struct net_listener){
+		.loop = l, .accepted = on_accepted, .failed = on_accept_failed, .ctx = s, .io = {.fd = -1}};
+	int fd;
+	enum err e = net_listen(&fd, at, w);
 	if (e == ERR_OK)
-		e = loop_io_add(l, &s->listener, EPOLLIN, w);
+		e = net_listener_open(&s->listener, fd, w);
 	if (e != ERR_OK) {
 		simulate_server_close(s);
 		return e;
@@ -269,11 +254,7 @@ void simulate_server_close(struct simulate_server *s)
 		return;
 	for (size_t i = 0; i < SIMULATE_SERVER_CONNECTIONS_MAX; i++)
 		conn_close(&s->conns[i]);
-	if (s->listener.fd >= 0) {
-		loop_timer_disarm(s->loop, &s->pause);
-		loop_io_del(s->loop, &s->listener);
-		net_unlisten(s->listener.fd, &s->address);
-		(void)close(s->listener.fd);
-	}
+	net_unlisten(s->listener.io.fd, &s->address);
+	net_listener_close(&s->listener);
 	free(s);
 }

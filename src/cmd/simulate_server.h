@@ -14,7 +14,6 @@ enum {
 	SIMULATE_SERVER_CONNECTIONS_MAX = 64,
 	SIMULATE_SERVER_FRAME_MS = 30 * 1000, /* for a request that has begun, and for a reply to be taken */
 	SIMULATE_SERVER_IDLE_MS = 300 * 1000, /* until the next request begins */
-	SIMULATE_SERVER_PAUSE_MS = 100,	      /* before the next try where there was no descriptor left */
 	SIMULATE_SERVER_DESCRIPTORS = SIMULATE_SERVER_CONNECTIONS_MAX + 32, /* what a process needs that runs one */
 };
 

@@ -23,6 +23,7 @@ static const struct help_part help[] = {
 		 "own members are then checked, too. Without --pcr or a policy this proves that it is a genuine "
 		 "enclave, but not which one."},
 	{.rows = policy_rows},
+	{.rows = policy_value_rows},
 	{.rows = rows},
 	{0},
 };
@@ -34,7 +35,7 @@ struct wanted {
 	bool json;
 };
 
-static enum err print(const struct verify_verdict *d, bool json, struct why *w)
+static int print(const struct verify_verdict *d, bool json)
 {
 	struct buf out = BUF_INIT(OUTPUT_MAX);
 	if (json) {
@@ -43,11 +44,9 @@ static enum err print(const struct verify_verdict *d, bool json, struct why *w)
 	} else {
 		verify_verdict_text(d, output_wants_colour(STDOUT_FILENO), &out);
 	}
-	const enum err e = buf_check(&out, w);
-	if (e == ERR_OK)
-		fwrite(out.p, 1, out.n, stdout);
+	const int status = cmd_print(&out);
 	buf_free(&out);
-	return e;
+	return status;
 }
 
 static int judge(const struct wanted *o)
@@ -63,12 +62,11 @@ static int judge(const struct wanted *o)
 	json_init();
 	if (input_read("verify", o->path, INPUT_MAX, &input, &w) != ERR_OK || crypto_new(&crypto, &w) != ERR_OK ||
 	    verify_new(&verify, crypto, &clock, &w) != ERR_OK ||
-	    verify_input(verify, buf_bytes(&input), o->format, &o->policy, &verdict, &w) != ERR_OK ||
-	    print(verdict, o->json, &w) != ERR_OK) {
+	    verify_input(verify, buf_bytes(&input), o->format, &o->policy, &verdict, &w) != ERR_OK) {
 		status = cmd_fail(&w);
 		goto out;
 	}
-	status = cmd_printed();
+	status = print(verdict, o->json);
 	if (status == CMD_OK && !verify_verdict_good(verdict))
 		status = CMD_FALSE;
 out:

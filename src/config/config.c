@@ -103,7 +103,7 @@ enum err config_parse(struct config **out, const char *name, struct bytes text, 
 		return why_set(w, ERR_MEMORY, "no memory for the configuration");
 	if ((e = set_defaults(c, w)) != ERR_OK || (e = config_read_text(c, from, name, text, w)) != ERR_OK ||
 	    (e = read_env(c, from, env, w)) != ERR_OK || (e = read_sets(c, from, sets, n_sets, w)) != ERR_OK ||
-	    (e = config_check(c, from, w)) != ERR_OK)
+	    (e = config_read_tls_env(c, from, env, w)) != ERR_OK || (e = config_check(c, from, w)) != ERR_OK)
 		goto out;
 	*out = c;
 	c = NULL;

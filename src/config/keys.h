@@ -62,6 +62,8 @@ enum err config_assign(struct config *c, const struct key *k, struct bytes text,
 /* Reads a whole file's text into `c` and notes in from[] what it set. */
 enum err config_read_text(struct config *c, struct source from[KEY_COUNT], const char *name, struct bytes text,
 			  struct why *w) MUST_USE;
+/* Fills tls_cert_file and tls_key_file, where nothing has set them, as USE_TLS, TLS_CERT_PATH and TLS_KEY_PATH say. */
+enum err config_read_tls_env(struct config *c, struct source from[KEY_COUNT], char *const *env, struct why *w) MUST_USE;
 /* What holds between keys. Defaults that a set key has made too large are lowered. */
 enum err config_check(struct config *c, const struct source from[KEY_COUNT], struct why *w) MUST_USE;
 

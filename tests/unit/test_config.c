@@ -357,6 +357,9 @@ static void shares_that_contradict_are_errors_and_defaults_give_way(void **state
 	assert_int_equal(c->public_sessions, 50);
 	assert_int_equal(c->public_connections, 4);
 	assert_int_equal(c->public_inflight, 65536);
+	assert_int_equal(c->tls_connections, 4);
+	assert_int_equal(c->peer_connections, 4);
+	assert_int_equal(c->tls_inflight, 65536);
 	config_free(c);
 	c = must_parse("max_sessions = 100\npublic_sessions = 99\n");
 	assert_int_equal(c->public_sessions, 99);
@@ -367,6 +370,10 @@ static void shares_that_contradict_are_errors_and_defaults_give_way(void **state
 	must_fail("public_sessions = 100001\n", "must be less than max_sessions (100000)");
 	must_fail("public_connections = 8\nmax_connections = 8\n", "must be less than max_connections");
 	must_fail("public_inflight = 1g\n", "must be less than max_inflight");
+	must_fail("tls_inflight = 1g\n", "tls_inflight (1073741824) must be less than max_inflight");
+	config_free(must_parse("tls_connections = 7\npeer_connections = 7\nmax_connections = 8\n"));
+	must_fail("tls_connections = 8\nmax_connections = 8\n", "tls_connections (8) must be less than max_conn");
+	must_fail("peer_connections = 8\nmax_connections = 8\n", "peer_connections (8) must be less than max_conn");
 	must_fail("max_body = 512m\n",
 		  "t.conf:1: one body of max_body (536870912) does not fit into max_inflight (268435456)");
 	must_fail("max_inflight = 1m\n", "t.conf:1: one body of max_body");
@@ -447,6 +454,93 @@ static void only_a_simulator_has_a_root_to_write(void **state)
 		  "nsm_root_out is the file that metadata_file names");
 }
 
+static void a_certificate_and_its_key_come_together(void **state)
+{
+	(void)state;
+	must_fail("tls_cert_file = c\n", "t.conf:1: tls_cert_file is set and tls_key_file is not");
+	must_fail("\ntls_key_file = k\n", "t.conf:2: tls_key_file is set and tls_cert_file is not");
+	config_free(must_parse("tls_cert_file = c\ntls_key_file = k\n"));
+}
+
+static void hosts_and_names_are_lists(void **state)
+{
+	static const char *const bad[] = {"a,",	  ",a",	   "a,,b",	   ",",	  "a:443",	     "a, b", "a/b",
+					  "a*.b", "[::1]", "h\303\251.fr", "a;b", "http://a.example"};
+	char text[512] = "";
+
+	(void)state;
+	config_free(must_parse("allowed_hosts = a\n"));
+	config_free(must_parse("allowed_hosts = enclave.example,10.0.0.1,x_y-z\n"));
+	config_free(must_parse("tls_names = ::1,*.example.org,10.0.0.1,a.b\n"));
+	config_free(must_parse("tls_names =\n"));
+	must_fail("tls_names = a b\n", "t.conf:1: tls_names must be names with commas between them");
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		snprintf(text, sizeof text, "allowed_hosts = %s\n", bad[i]);
+		must_fail(text, "t.conf:1: allowed_hosts must be names ");
+	}
+	snprintf(text, sizeof text, "allowed_hosts = %0253d,a\n", 0);
+	config_free(must_parse(text));
+	snprintf(text, sizeof text, "allowed_hosts = %0254d\n", 0);
+	must_fail(text, "names of 1 to 253 characters");
+	config_free(must_parse("tls_names = a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p\n"));
+	must_fail("tls_names = a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q\n", "t.conf:1: tls_names may hold at most 16 names");
+}
+
+static void private_data_has_limits_and_a_file_of_its_own(void **state)
+{
+	struct config *c = must_parse("tls_inflight = 65536\n");
+
+	(void)state;
+	assert_int_equal(c->private_data_max_body, 65536); /* a default gives way */
+	config_free(c);
+	config_free(must_parse("tls_inflight = 65536\nprivate_data_max_body = 65536\n"));
+	must_fail("tls_inflight = 65536\nprivate_data_max_body = 65537\n",
+		  "t.conf:2: one body of private_data_max_body (65537) does not fit into tls_inflight (65536)");
+	must_fail("private_data_anonymous = true\nnsm = device\n",
+		  "t.conf:1: private_data_anonymous = true is refused with nsm = device");
+	config_free(must_parse("private_data_anonymous = auto\nnsm = device\n"));
+	config_free(must_parse("private_data_anonymous = true\nnsm = auto\n"));
+	must_fail("private_data_db =\n", "t.conf:1: private_data_db must not be empty");
+	must_fail("private_data_db = attestd.db\n", "t.conf:1: private_data_db is the file that db names");
+	must_fail("db = attestd-private.db\n", "t.conf:1: private_data_db is the file that db names");
+	must_fail("kek_file = k\nprivate_data_db = k\n", "private_data_db is the file that kek_file names");
+	must_fail("nsm = simulator\nnsm_root_out = attestd-private.db\n",
+		  "nsm_root_out is the file that private_data_db names, which would be overwritten");
+}
+
+static void use_tls_fills_what_nothing_else_sets(void **state)
+{
+	char *const on[] = {VAR("USE_TLS=true"), NULL}, *const off[] = {VAR("USE_TLS=false"), NULL};
+	char *const odd[] = {VAR("USE_TLS=yes"), NULL}, *const empty[] = {VAR("USE_TLS="), NULL};
+	char *const paths[] = {VAR("TLS_KEY_PATH=/k"), VAR("USE_TLS=true"), VAR("TLS_CERT_PATH=/c"), NULL};
+	char *const no_switch[] = {VAR("TLS_KEY_PATH=/k"), VAR("TLS_CERT_PATH=/c"), VAR("USE_TLSX=true"), NULL};
+	char *const no_text[] = {VAR("USE_TLS=true"), VAR("TLS_CERT_PATH=a\nb"), NULL};
+	struct config *c = must_parse_with("", on, NULL, 0);
+
+	(void)state;
+	assert_string_equal(c->tls_cert_file, "cert.pem");
+	assert_string_equal(c->tls_key_file, "key.pem");
+	config_free(c);
+	c = must_parse_with("tls_key_file = mine\n", paths, NULL, 0);
+	assert_string_equal(c->tls_cert_file, "/c");
+	assert_string_equal(c->tls_key_file, "mine");
+	config_free(c);
+	c = must_parse_with("", no_switch, NULL, 0);
+	assert_string_equal(c->tls_cert_file, "");
+	assert_string_equal(c->tls_key_file, "");
+	config_free(c);
+	c = must_parse_with("", off, NULL, 0);
+	assert_string_equal(c->tls_cert_file, "");
+	config_free(c);
+	must_fail_with(bytes_str("tls_listen = 127.0.0.1:1\n"), off, NULL, 0,
+		       "USE_TLS: false contradicts tls_listen = 127.0.0.1:1");
+	must_fail_with(bytes_str(""), odd, NULL, 0, "USE_TLS: must be true or false, not \"yes\"");
+	must_fail_with(bytes_str(""), empty, NULL, 0, "USE_TLS: must be true or false, not \"\"");
+	must_fail_with(bytes_str(""), no_text, NULL, 0, "TLS_CERT_PATH: the value of tls_cert_file holds a control");
+	must_fail_with(bytes_str("tls_key_file =\n"), on, NULL, 0,
+		       "USE_TLS: tls_cert_file is set and tls_key_file is not");
+}
+
 static void what_is_shown_parses_back_to_itself(void **state)
 {
 	static const char *const texts[] = {
@@ -483,7 +577,10 @@ static void security_shows_the_marked_keys_only_and_operations_do_not_change_it(
 	(void)state;
 	assert_string_equal(sa, sb);
 	assert_string_not_equal(sa, sc);
-	assert_ptr_equal(strstr(sa, "listen = 127.0.0.1:8765\npublic_listen = \"\"\nnsm = auto\n"), sa);
+	assert_ptr_equal(strstr(sa, "listen = 127.0.0.1:8765\npublic_listen = \"\"\nvsock_listen = \"\"\n"
+				    "tls_listen = \"\"\npeer_listen = \"\"\npeer_tls_listen = \"\"\n"
+				    "tls_cert_file = \"\"\n"),
+			 sa);
 	assert_null(strstr(sa, "workers"));
 	assert_non_null(strstr(sa, "\nmax_messages = 1048576\n"));
 	config_free(a);
@@ -570,6 +667,10 @@ int main(void)
 		cmocka_unit_test(keys_that_must_mean_something_do),
 		cmocka_unit_test(an_nsms_socket_has_a_path_that_fits_its_address),
 		cmocka_unit_test(only_a_simulator_has_a_root_to_write),
+		cmocka_unit_test(a_certificate_and_its_key_come_together),
+		cmocka_unit_test(hosts_and_names_are_lists),
+		cmocka_unit_test(private_data_has_limits_and_a_file_of_its_own),
+		cmocka_unit_test(use_tls_fills_what_nothing_else_sets),
 		cmocka_unit_test(what_is_shown_parses_back_to_itself),
 		cmocka_unit_test(security_shows_the_marked_keys_only_and_operations_do_not_change_it),
 		cmocka_unit_test(the_example_shows_every_default),

@@ -339,7 +339,7 @@ static void without_descriptors_it_tries_again_after_a_while_and_does_not_spin(v
 	/* Asleep: a listener that is looked at would accept now. */
 	say(&t, fd, BYTES_LIT(RANDOM));
 	assert_int_equal(waiting(fd), -1);
-	t.mono_ms += SIMULATE_SERVER_PAUSE_MS;
+	t.mono_ms += NET_PAUSE_MS;
 	turns(&t);
 	assert_true(is_reply(waiting(fd)));
 	close(fd);
