@@ -7,7 +7,11 @@ import signal
 
 import pytest
 from helpers import BUILD, Server, User
+from helpers.forged import Forged
 from helpers.nsm import StandIn
+from helpers.relay import Liar, Refusing
+from helpers.session import Remote
+from helpers.simulated import Simulated, replies
 from helpers.simulator import Simulator
 
 MARKS = [
@@ -27,7 +31,7 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session", autouse=True)
 def built(request):
-    runs_it = {"server", "make_server", "simulator", "make_simulator"}
+    runs_it = {"server", "make_server", "simulator", "make_simulator", "simulated"}
     needed = [item for item in request.session.items if runs_it & set(item.fixturenames)]
     if needed and not (BUILD / "attestd").exists():
         pytest.exit(f"{BUILD}/attestd does not exist: make", 3)
@@ -79,6 +83,30 @@ def simulator(tmp_path_factory):
     s.remove()
 
 
+def _relays(kind):
+    made = []
+
+    def make(*args, **how):
+        made.append(kind(*args, **how))
+        return made[-1].url
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def liar():
+    """Makes relays in front of a server's URL that change what they hand on: liar(at, request=, reply=) is the URL of one."""
+    yield from _relays(Liar)
+
+
+@pytest.fixture
+def refusing():
+    """Makes servers that refuse everything: refusing(status, detail) is the URL of one."""
+    yield from _relays(Refusing)
+
+
 @pytest.fixture
 def make_simulator(tmp_path):
     """Makes software NSMs: make_simulator("--debug-mode", ...) is a running one, with start=False it is not started."""
@@ -97,6 +125,32 @@ def make_simulator(tmp_path):
         for s in made:
             s.kill()
             s.remove()
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    """A server with a software NSM that the tests of a module share, on a local and a public listener."""
+    s = Simulated(tmp_path_factory.mktemp("simulated"), settings={"public_listen": "127.0.0.1:0"}).start()
+    yield s
+    s.stop()
+
+
+@pytest.fixture(scope="module")
+def kinds(simulated, user):
+    """Its replies: kind -> a reply of that kind, its purpose."""
+    return replies(simulated, user)
+
+
+@pytest.fixture
+def remote(simulated, tmp_path):
+    """A user of that server, with an RSA key made by `attestd session keygen`."""
+    return Remote(tmp_path, simulated)
+
+
+@pytest.fixture(scope="module")
+def forged(tmp_path_factory):
+    """A document that nobody serves, under a root of its own."""
+    return Forged(tmp_path_factory.mktemp("forged"))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
-"""Documents of `attestd simulate`: our verifier and one that knows nothing of us agree on them. (openssl's command line
-does in test_simulate.py.)"""
+"""Documents of `attestd simulate`: our verifier and one that knows nothing of us agree on them. (So does openssl's command
+line, on every document that helpers/simulator.py asks for.)"""
 
 import pytest
 from cryptography import x509

@@ -3,52 +3,15 @@
 import hashlib
 import json
 import re
-import sys
 
 import pytest
 from helpers import Server
-from helpers.server import TOP
+from helpers.relay import changed
 from helpers.session import PCR0, attestd, done, refused
 from helpers.simulated import Simulated, check_schema
 from helpers.verifier import verify
 
-sys.path.insert(0, str(TOP / "tests" / "demo"))
-
-from relay import Relay  # noqa: E402
-
 DATA = {"question": "ü?", "numbers": [1.5, 10, None, True], "text": "a\"\\\x1f/"}
-
-
-@pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
-    s = Simulated(tmp_path_factory.mktemp("simulated"), settings={"public_listen": "127.0.0.1:0"}).start()
-    yield s
-    s.stop()
-
-
-@pytest.fixture
-def liar(simulated):
-    """Makes relays in front of a listener of the server, that change requests or replies: liar(at, request=, reply=), each
-    of which gets the method, the path and the body."""
-    made = []
-
-    class Liar(Relay):
-        def take(self, method, path, body):
-            status, kind, data = self.forward(method, path, self.request(method, path, body))
-            return status, kind, self.reply(method, path, data)
-
-    def same(method, path, body):
-        return body
-
-    def make(at, request=same, reply=same):
-        r = Liar(at)
-        made.append(r)
-        r.request, r.reply = request, reply
-        return r.url
-
-    yield make
-    for r in made:
-        r.close()
 
 
 @pytest.fixture
@@ -68,7 +31,7 @@ def said(run, status=0):
         check_schema(value["verdict"])
         assert value["verdict"]["verified"] is value["verified"] and value["verdict"]["code"] == value["code"]
     else:
-        assert status == 1 and value["code"] in ("custom_digest_mismatch", "info_mismatch")
+        assert status == 1 and value["code"] in ("custom_digest_mismatch", "info_mismatch", "server_refused")
     return value
 
 
@@ -186,10 +149,6 @@ def test_an_old_reply_is_not_verified(attest, simulated, liar):
     assert said(attest("--json", url=url), 1)["verdict"]["code"] == "nonce_mismatch"
 
 
-def changed(**members):
-    return lambda method, path, body: json.dumps({**json.loads(body), **members}).encode()
-
-
 def not_verified(run, text):
     """The document is sound, and yet does not say what was asked."""
     assert run.status == 1 and run.out.startswith(b"NOT VERIFIED: ") and text in run.out.decode(), run
@@ -232,6 +191,24 @@ def test_a_server_that_signs_nothing_is_not_verified(attest, tmp_path):
 def test_a_purpose_that_the_listener_does_not_have_is_told(attest, simulated):
     refused(attest("--purpose", "attestation", url=simulated.public), 1, "405")
     refused(attest("--custom-data", "{}", url=simulated.public), 1, "custom data", "beside the server")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 413, 422, 429])
+def test_json_tells_of_a_server_that_refuses(attest, refusing, status):
+    run = attest("--json", url=refusing(status, "Not today."))
+    value = said(run, 1)
+    assert value["code"] == "server_refused" and value["verdict"] is None and run.err == ""
+    assert f"{status}" in value["message"] and "Not today." in value["message"]
+
+
+def test_json_tells_of_a_listener_that_does_not_serve_it(attest, simulated):
+    for words, text in ((("--purpose", "attestation"), "405"), (("--custom-data", "{}"), "beside the server")):
+        value = said(attest("--json", *words, url=simulated.public), 1)
+        assert value["code"] == "server_refused" and text in value["message"]
+
+
+def test_json_is_silent_of_a_server_that_fails(attest, refusing):
+    refused(attest("--json", url=refusing(503, "Not today.")), 3, "503", "Not today.")
 
 
 def test_problems_of_the_server_reach_the_person(attest, simulated, tmp_path):

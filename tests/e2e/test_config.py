@@ -88,7 +88,13 @@ def test_a_wrong_variable_or_flag_exits_1_and_is_named():
         (["listen=localhost:80"], 'attestd: listen = localhost:80: "localhost" is no IPv4 address'),
         (["public_listen=foo"], 'attestd: public_listen = foo: "foo" is no address; '),
         (["public_listen=unix:@abstract"], "attestd: public_listen = unix:@abstract: "),
-        (["listen="], "attestd: nothing to listen on: "),
+        (["vsock_listen=foo"], 'attestd: vsock_listen = foo: "foo" is no address; '),
+        (["vsock_listen=127.0.0.1:9000"], "attestd: vsock_listen = 127.0.0.1:9000 is refused: the vsock JSON protocol has no authent"),
+        (["vsock_listen=[::1]:9000"], "attestd: vsock_listen = [::1]:9000 is refused: "),
+        (["vsock_listen=vsock:3", "public_listen=vsock:3"], "attestd: public_listen and vsock_listen are both vsock:3: "),
+        (["listen=unix:/x", "vsock_listen=unix:/x"], "attestd: listen and vsock_listen are both unix:/x: "),
+        (["public_listen=127.0.0.1:8765"], "attestd: listen and public_listen are both http://127.0.0.1:8765: "),
+        (["listen="], "attestd: nothing to listen on: set listen, public_listen or vsock_listen\n"),
     ],
 )
 def test_check_refuses_an_address_with_the_words_of_serve(sets, said, tmp_path):
@@ -111,6 +117,11 @@ def test_check_refuses_an_address_with_the_words_of_serve(sets, said, tmp_path):
         ["public_listen=0.0.0.0:80"],
         ["public_listen=vsock:3"],
         ["listen=", "public_listen=vsock:3"],
+        ["listen=", "vsock_listen=vsock:9000"],
+        ["vsock_listen=unix:/no/such/folder/s"],
+        ["public_listen=vsock:3", "vsock_listen=vsock:4"],
+        ["public_listen=vsock:0", "vsock_listen=vsock:0"],
+        ["listen=127.0.0.1:0", "public_listen=127.0.0.1:0"],
     ],
 )
 def test_check_takes_every_address_that_may_be_served(sets):

@@ -6,7 +6,7 @@ import re
 
 import pytest
 import yaml
-from helpers.page import commands, page, run
+from helpers.page import commands, free_port, page, run
 from helpers.server import TOP
 from helpers.simulated import Simulated
 
@@ -64,13 +64,12 @@ def test_its_links_lead_somewhere():
         assert not anchor or anchor[1:] in titles, (target, anchor, titles)
 
 
-def test_the_commands_of_the_readme_work(tmp_path):
+def test_the_commands_of_the_readme_work(server, tmp_path):
     readme = page("README.md")
-    part = readme[readme.index("## Verify"):readme.index("## In an enclave")]
-    server = Simulated(tmp_path).start()  # its root.pem is where the page has it
-    here = {"/tmp/": "", "build/attestd": "attestd", ":8766": f":{server.port}"}
-    out = run(commands(part, here, ("build/attestd serve ", "sleep 1", "kill %1")), tmp_path)
-    server.stop()
+    part = readme[readme.index("## Try it"):readme.index("## In an enclave")]
+    out = run(commands(part, {":8765": f":{server.port}", ":8766": f":{free_port()}"}, ("make run",)), tmp_path)
+    hashes = re.findall(r"^([0-9a-f]{64})(?:  \S+)?\n([0-9a-f]{64})$", out, re.M)
+    assert len(hashes) == 3 and all(one == other for one, other in hashes), "of the custom data, the session's key, the user's"
     assert out.count("VERIFIED: ") == 2 and "NOT VERIFIED" not in out
     assert [line for line in out.splitlines() if line in ("Is anyone listening?", "Only you.")] == [
         "Is anyone listening?", "Only you."]

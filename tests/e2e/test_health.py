@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from helpers import UserSession
+from helpers import UserSession, vsock
 
 METRIC = re.compile(r'^(attestd_[a-z_]+)(\{[a-z]+="[a-z0-9]+"\})? (-?[0-9.]+)$')
 
@@ -41,11 +41,24 @@ def test_metrics_count_what_happens(make_server, user):
     assert server.get("/nowhere").status == 404
     after = metrics(server)
     assert after["attestd_sessions_active"] == 1 and after["attestd_sessions_seen_ivs"] == 1
-    assert after["attestd_nsm_calls_total"] == before["attestd_nsm_calls_total"] + 1
+    calls = 'attestd_nsm_calls_total{reach="local"}'
+    assert after[calls] == before[calls] + 1
     assert after['attestd_http_replies_total{class="4xx"}'] == before['attestd_http_replies_total{class="4xx"}'] + 1
     requests = 'attestd_http_requests_total{reach="local"}'
     assert after[requests] == before[requests] + 4, "key exchange, encrypt, 404, and this one"
     assert after["attestd_http_inflight_bytes"] == 0
+
+
+def test_metrics_count_what_happens_over_vsock(make_server, tmp_path):
+    server = make_server(nsm="simulator", settings=vsock.settings(tmp_path))
+    assert vsock.pongs(server)
+    assert vsock.bad(server, command="dance")
+    assert vsock.good(server, command="attest", generate_key=True)
+    found = metrics(server)
+    assert found["attestd_vsock_requests_total"] == found["attestd_vsock_connections_total"] == 3
+    assert found["attestd_vsock_failed_total"] == 1 and found["attestd_vsock_connections_refused_total"] == 0
+    assert found['attestd_nsm_calls_total{reach="vsock"}'] == 1 and found['attestd_nsm_calls_total{reach="public"}'] == 0
+    assert found["attestd_generated_keys"] == 1
 
 
 def test_every_metric_is_explained_once(server):

@@ -25,6 +25,8 @@ def session(server, user):
     "/%68ealth", "/health%00", "/health%00/x", "/%00", "/%2Fhealth", "/%2fhealth", "/%2e/health", "/%2E%2E/health", "/health%20",
     "/health%2F", "/HEALTH", "/health;x=y", "/health&x=y", "/healt", "/healthy", "/%", "/%zz", "/index.html", "//",
     "/info%3Fx", "/openapi%2Eyaml", "/openapi.yaml/", "/sessions/", "/sessions/a/b", "/sessions//a", "/session", "/a" * 2000,
+    "/keys", "/keys/", "/keys/a", "/keys//decrypt", "/keys/decrypt", "/keys/a/decrypt/", "/keys/a/b/decrypt", "/keys/a//decrypt",
+    "/keys/adecrypt", "/keys/a%2fdecrypt", "/keys/%61/decrypt", "/keys/a/%64ecrypt", "/keys/a/decrypt/decrypt",
 ])
 def test_other_spellings_are_other_paths(server, path):
     for method in ("GET", "POST", "DELETE"):
@@ -68,7 +70,7 @@ def test_queries_that_are_not_understood(server, query):
 
 LOCAL = {"/": "GET, HEAD", "/health": "GET, HEAD", "/info": "GET, HEAD", "/openapi.yaml": "GET, HEAD", "/metrics": "GET, HEAD",
          "/attestation": "GET, HEAD, POST", "/key-exchange": "POST", "/encrypt": "POST", "/decrypt": "POST",
-         "/sessions": "GET, HEAD", "/sessions/x": "DELETE"}
+         "/sessions": "GET, HEAD", "/sessions/x": "DELETE", "/keys/x/decrypt": "POST"}
 
 
 @pytest.mark.parametrize("path", LOCAL)

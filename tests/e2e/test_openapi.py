@@ -8,7 +8,15 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
 from helpers import Server, User, UserSession
+from helpers.caller import Caller
+from helpers.document import Document
+from helpers.peer_by_hand import Met, Peer, peer_server
+from helpers.simulated import Simulated
+from helpers.vsock import good
+from helpers.vsock import settings as vsock_settings
 
 TEXT = (Path(__file__).resolve().parents[2] / "openapi.yaml").read_bytes()
 DOC = yaml.safe_load(TEXT)
@@ -19,7 +27,7 @@ STABLE = {"type", "title", "code", "pcr2", "nonce_hex", "nonce_encoding", "tee_v
           "custom_data", "custom_data_canonical", "quote", "eventLog", "user_key_hash", "expires_in_minutes", "plaintext",
           "message_number", "ended", "service", "documentation", "status", "tee_available", "nsm", "debug_mode", "name",
           "build_info", "version", "verified", "input", "pcrs", "identity", "pcrs_compared", "root", "purpose", "historic", "debug",
-          "module_id", "age_seconds", "claims"}
+          "module_id", "age_seconds", "claims", "size", "content_type", "deleted"}
 OPERATIONS = [(m, p) for p, item in DOC["paths"].items() for m in METHODS if m in item]
 
 
@@ -67,10 +75,15 @@ def replies(responses):
     return found
 
 
+def sent_to(op):
+    """What is said about its request body."""
+    return media(op["requestBody"])[1] if "requestBody" in op else {"examples": {}}
+
+
 def cases():
     for method, path in OPERATIONS:
         op = DOC["paths"][path][method]
-        sent = op["requestBody"]["content"]["application/json"]["examples"] if "requestBody" in op else {}
+        sent = sent_to(op)["examples"]
         for name in {**replies(op["responses"]), **sent, **op.get("x-replay", {})}:
             yield pytest.param(method, path, name, id=f"{method} {path} {name}")
 
@@ -81,8 +94,32 @@ def shared_cases():
             yield pytest.param(label, name, id=f"{label} {name}")
 
 
+def placed(path):
+    """The path with ids in it that nothing has."""
+    return path.replace("{session_id}", "A" * 43).replace("{key_id}", "a" * 64).replace("{id}", "A" * 22)
+
+
+def with_key(server, path, body, encrypt=None):
+    """Has a key generated, and puts its id and a message that is encrypted to it in place of the example's."""
+    reply = good(server, command="attest", generate_key=True)
+    document = Document(base64.b64decode(reply["attestation_document"]))
+    public = serialization.load_der_public_key(document.payload["public_key"])
+    if encrypt is not None:
+        oaep = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
+        body = {**body, "ciphertext": base64.b64encode(public.encrypt(encrypt.encode(), oaep)).decode()}
+    return path.replace("{key_id}", reply["key_id"]), body
+
+
 def send(server, user, method, path, body, extra):
-    """One replay. `session` opens one and puts its id (and a message sealed in it) in place of the example's."""
+    """One replay. `session` opens one and puts its id (and a message sealed in it) in place of the example's; `stored` keeps
+    so many things in private data beforehand, and puts the first one's id there; `report` makes a client's, with these
+    claims in place of the true ones."""
+    if "stored" in extra:
+        path = path.replace("{id}", [server.kept(b"hello", "text/plain") for _ in range(extra["stored"])][0])
+    if "report" in extra:
+        body = server.client_request(server.document(server.challenge(), **extra["report"]))
+    if "key" in extra:
+        path, body = with_key(server, path, body, **extra["key"])
     if "session" in extra:
         session = UserSession(server, user, **extra["session"])
         path = path.replace("{session_id}", session.id)
@@ -92,7 +129,7 @@ def send(server, user, method, path, body, extra):
             sealed = session.seal(extra["seal"])
             assert set(sealed) == set(body)
             body = sealed
-    path = path.replace("{session_id}", "A" * 43)
+    path = placed(path)
     if "query" in extra:
         path += "?" + extra["query"]
     for _ in range(2 if extra.get("twice") else 1):
@@ -100,17 +137,18 @@ def send(server, user, method, path, body, extra):
     return reply
 
 
-def check_reply(reply, status, response, example):
+def check_reply(reply, status, response, example, varies=()):
     assert reply.status == status, reply
     kind, about = media(response)
-    assert reply.type == kind
+    assert kind in (reply.type, "*/*")
     value = reply.json() if kind.endswith("json") else reply.body.decode()
     validate(value, about["schema"])
+    assert kind != "*/*" or value == example
     for name, header in deref(response).get("headers", {}).items():
         validate(reply.headers[name], header["schema"])
     if isinstance(example, dict):
         assert set(value) == set(example), "the reply has other members than the example"
-        stable = STABLE & example.keys()
+        stable = (STABLE & example.keys()) - set(varies)
         assert {k: value[k] for k in stable} == {k: example[k] for k in stable}
         assert [e["field"] for e in value.get("errors", [])] == [e["field"] for e in example.get("errors", [])]
     if isinstance(value, dict) and "attestation_document" in value:
@@ -121,14 +159,19 @@ def check_reply(reply, status, response, example):
 
 
 @pytest.mark.parametrize("method, path, name", cases())
-def test_the_example_replays(server, user, method, path, name):
+def test_the_example_replays(request, server, user, tmp_path, method, path, name):
     op = DOC["paths"][path][method]
     extra = op.get("x-replay", {}).get(name, {})
-    body = None
-    if "requestBody" in op:
-        sent = op["requestBody"]["content"]["application/json"]
-        if name in sent["examples"]:
-            body = sent["examples"][name]["value"]
+    if "key" in extra:
+        server = request.getfixturevalue("generating")
+    if op["x-reach"] == ["tls"]:
+        server = Caller(request.getfixturevalue("secured"), tmp_path / "caller" if extra.get("certificate", True) else None)
+    if op["x-reach"] == ["peer"]:
+        server = Peer(*request.getfixturevalue("peering"), tmp_path)
+    if op["x-reach"] == ["peer_tls"]:
+        server = Met(Peer(*request.getfixturevalue("peering"), tmp_path))
+    sent = sent_to(op)
+    body = sent["examples"][name]["value"] if name in sent["examples"] else None
     known = replies(op["responses"])
     if name not in known:
         assert media(op["responses"]["200"])[0] != "application/json", f"no reply is called {name}"
@@ -136,7 +179,7 @@ def test_the_example_replays(server, user, method, path, name):
     if body is not None and status == 200:
         validate(body, sent["schema"])
     reply = send(server, user, method.upper(), path, body, extra)
-    check_reply(reply, status, op["responses"][str(status)], example)
+    check_reply(reply, status, op["responses"][str(status)], example, extra.get("varies", ()))
 
 
 @pytest.mark.parametrize("label, name", shared_cases())
@@ -179,16 +222,16 @@ def test_every_shared_response_is_used_or_stands_for_all_routes():
 @pytest.mark.parametrize("method, path", [pytest.param(m, p, id=f"{m} {p}") for m, p in OPERATIONS])
 def test_a_route_exists_just_where_its_reach_says(reaching, method, path):
     reach = DOC["paths"][path][method]["x-reach"]
-    target = path.replace("{session_id}", "A" * 43)
-    for name, at in (("local", reaching.local), ("public", reaching.public)):
+    target = placed(path)
+    for name, at in (("local", reaching.local), ("public", reaching.public), ("tls", reaching.tls)):
         reply = reaching.request(method.upper(), target, {} if method == "post" else None, at=at)
-        known = reply.code not in ("not_found", "method_not_allowed")
-        assert known == (name in reach), (name, reply)
+        no_route = reply.code == "not_found" and "GET / lists what there is" in reply.json()["detail"]
+        assert (not no_route and reply.code != "method_not_allowed") == (name in reach), (name, reply)
 
 
 @pytest.mark.smoke
 @pytest.mark.route("GET /")
-@pytest.mark.parametrize("reach", ["local", "public"])
+@pytest.mark.parametrize("reach", ["local", "public", "tls"])
 def test_the_root_lists_the_endpoints_of_its_listener(reaching, reach):
     listed = reaching.get("/", at=getattr(reaching, reach)).json()["endpoints"]
     described = {(m.upper(), p) for m, p in OPERATIONS if reach in DOC["paths"][p][m]["x-reach"]}
@@ -197,9 +240,36 @@ def test_the_root_lists_the_endpoints_of_its_listener(reaching, reach):
 
 
 @pytest.fixture(scope="module")
+def generating(tmp_path_factory):
+    """A server that generates keys: the dummy has no document for their public halves."""
+    directory = tmp_path_factory.mktemp("generating")
+    s = Simulated(directory, settings=vsock_settings(directory)).start()
+    yield s
+    s.stop()
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory):
+    """A server with a TLS listener, where private data is for certificates and little of it fits."""
+    s = Server(tmp_path_factory.mktemp("secured"), settings={"tls_listen": "127.0.0.1:0", "private_data_anonymous": "false",
+                                                             "private_data_items": 2}).start()
+    yield s
+    s.stop()
+
+
+@pytest.fixture(scope="module")
+def peering(simulator, tmp_path_factory):
+    """A server for attested peers, and the software NSM that it shares with them."""
+    s = peer_server(tmp_path_factory.mktemp("peering"), simulator.nsm, simulator.root).start()
+    yield s, simulator
+    s.stop()
+
+
+@pytest.fixture(scope="module")
 def reaching(tmp_path_factory):
     directory = tmp_path_factory.mktemp("reaching")
-    s = Server(directory, settings={"public_listen": f"unix:{directory}/public.sock"}).start()
+    s = Server(directory, settings={"public_listen": f"unix:{directory}/public.sock", "tls_listen": f"unix:{directory}/tls.sock",
+                                    "private_data_anonymous": "false"}).start()
     yield s
     s.stop()
 

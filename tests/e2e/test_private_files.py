@@ -11,23 +11,9 @@ import time
 
 import pytest
 from helpers.server import ENVIRONMENT, RUNNER
-from helpers.session import PCR0, Remote, attestd, command, done, refused, session
-from helpers.simulated import Simulated
+from helpers.session import NONCE, PCR0, attestd, command, done, mode, refused, session
 
-NONCE = "hex:" + "a5" * 32
 needs_speed = pytest.mark.skipif(bool(RUNNER), reason="under a runner a signal meets another process")
-
-
-@pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
-    s = Simulated(tmp_path_factory.mktemp("simulated")).start()
-    yield s
-    s.stop()
-
-
-@pytest.fixture
-def remote(simulated, tmp_path):
-    return Remote(tmp_path, simulated)
 
 
 @pytest.fixture
@@ -39,10 +25,6 @@ def folder(tmp_path):
 
 def names(directory):
     return sorted(p.name for p in directory.iterdir())
-
-
-def mode(path):
-    return stat.S_IMODE(path.stat().st_mode)
 
 
 def key_of(file):

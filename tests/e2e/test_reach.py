@@ -6,11 +6,11 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from helpers import BUILD, RUNNER, Server, UserSession, clean_environment
+from helpers.activation import launched
 from helpers.server import PATIENCE
 from helpers.wire import head
 
@@ -18,7 +18,7 @@ ROUTES = re.findall(r'^ROUTE\((\w+), "([^"]+)", ([^,]+),', (Path(__file__).resol
                     re.MULTILINE)
 VMADDR_CID_LOCAL = 1
 PUBLIC = [(m, p) for m, p, reach in ROUTES if "HTTP_PUBLIC" in reach]
-LOCAL_ONLY = [(m, p) for m, p, reach in ROUTES if "HTTP_PUBLIC" not in reach]
+LOCAL_ONLY = [(m, p) for m, p, reach in ROUTES if "HTTP_LOCAL" in reach and "HTTP_PUBLIC" not in reach]
 
 
 def ipv6():
@@ -52,6 +52,24 @@ def test_public_routes_and_no_others_answer_on_public_listen(make_server, tmp_pa
         reply = ask(s, method, path, at)
         assert (reply.status, reply.code) == ((405, "method_not_allowed") if path in others else (404, "not_found")), path
         assert ask(s, method, path, s.local).status in (200, 401, 422), path
+
+
+def test_public_routes_and_those_of_tls_answer_on_tls_listen_and_no_others(make_server, tmp_path):
+    s = make_server(settings={"public_listen": "127.0.0.1:0", "tls_listen": "127.0.0.1:0"})
+    on_tls = [(m, p) for m, p, reach in ROUTES if "HTTP_TLS" in reach]
+    assert set(PUBLIC) < set(on_tls) and ("GET", "/evidences/") in on_tls
+    assert not {p for _, p in on_tls} & {"/encrypt", "/decrypt", "/sessions", "/metrics", "/verify", "/keys/{key_id}/decrypt"}
+    assert ("POST", "/attestation") not in on_tls
+    others = {p for _, p in on_tls}
+    for method, path, reach in ROUTES:
+        reply = ask(s, method, path, s.tls)
+        if "HTTP_TLS" in reach:
+            # An id that nothing has is 404, too, but not for want of a route.
+            assert reply.status in (200, 201, 422) or (reply.status == 404 and "{id}" in path), path
+        else:
+            assert (reply.status, reply.code) == ((405, "method_not_allowed") if path in others else (404, "not_found")), path
+        if reach == "HTTP_TLS":
+            assert ask(s, method, path, s.local).code == ask(s, method, path, s.public).code == "not_found", path
 
 
 def test_allow_and_endpoints_name_what_this_listener_has(make_server, tmp_path):
@@ -98,7 +116,7 @@ def test_a_local_listener_elsewhere_is_refused_before_anything_is_made(tmp_path,
     assert list(home.iterdir()) == []
 
 
-@pytest.mark.parametrize("key", ["listen", "public_listen"])
+@pytest.mark.parametrize("key", ["listen", "public_listen", "vsock_listen", "tls_listen", "peer_listen", "peer_tls_listen"])
 @pytest.mark.parametrize("address", ["localhost:80", "0:80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", ":80", "[::1]", "unix:", "tcp:80",
                                      "unix:@abstract", "unix:" + "a" * 120, "vsock:", "vsock:x", "http://127.0.0.1:80"])
 def test_an_address_that_is_none_is_explained(tmp_path, key, address):
@@ -153,6 +171,20 @@ def test_public_listen_on_vsock(make_server):
         assert c.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.parametrize("key, other", [("peer_listen", "peer_tls_listen"), ("peer_tls_listen", "peer_listen")])
+def test_the_listeners_of_peers_come_together(tmp_path, key, other):
+    run = serve(tmp_path / "home", f"--set={key}=127.0.0.1:0")
+    assert run.returncode == 1 and f"{key} is set and {other} is not" in run.stderr
+    run = subprocess.run([*RUNNER, BUILD / "attestd", "config", "check", f"--set={key}=127.0.0.1:0"], capture_output=True, text=True,
+                         env=clean_environment(), timeout=60 * PATIENCE, check=False)
+    assert run.returncode == 1 and f"{key} is set and {other} is not" in run.stderr
+
+
+def test_two_keys_cannot_have_one_address(tmp_path):
+    run = serve(tmp_path / "home", "--listen=127.0.0.1:1", "--set=tls_listen=127.0.0.1:1")
+    assert run.returncode == 1 and "listen and tls_listen are both" in run.stderr
+
+
 # ---- Unix sockets ----
 
 def test_a_unix_socket_is_for_owner_and_group(make_server, tmp_path):
@@ -205,29 +237,6 @@ def test_only_our_own_socket_is_removed_at_the_end(make_server, tmp_path):
 
 # ---- socket activation ----
 
-LAUNCHER = """
-import os, socket, sys
-names, sockets, argv = [], [], sys.argv[1:]
-while argv[0] != "--":
-    name, _, address = argv.pop(0).partition("=")
-    if address.startswith("/"):
-        s = socket.socket(socket.AF_UNIX); s.bind(address)
-        os.chmod(address, int(os.environ.get("SOCKET_MODE", "660"), 8))
-    else:
-        host, port = address.rsplit(":", 1)
-        s = socket.socket(socket.AF_INET); s.bind((host, int(port)))
-    s.listen()
-    names.append(name); sockets.append(s)
-high = [os.dup2(s.fileno(), 100 + i) for i, s in enumerate(sockets)]
-for i, fd in enumerate(high):
-    os.dup2(fd, 3 + i, inheritable=True)
-    os.close(fd)
-os.environ.update(LISTEN_PID=str(os.getpid() + int(os.environ.pop("PID_OFF", "0"))), LISTEN_FDS=str(len(names)),
-                  LISTEN_FDNAMES=":".join(names))
-os.execvp(argv[1], argv[1:])
-"""
-
-
 class Activated(Server):
     """attestd with sockets that somebody else opened: sockets is a list of `name=address`."""
 
@@ -236,7 +245,7 @@ class Activated(Server):
         self.sockets = sockets
 
     def command(self):
-        return [sys.executable, "-c", LAUNCHER, *self.sockets, "--", *super().command()]
+        return launched(self.sockets, super().command())
 
 
 @pytest.fixture
@@ -270,13 +279,22 @@ def test_an_inherited_loopback_socket(activated):
     assert s.get("/health").status == 200
 
 
+def test_an_inherited_socket_for_tls(activated, tmp_path):
+    s = activated("listen=127.0.0.1:0", f"tls_listen={tmp_path}/t", "vsock_listen=" + f"{tmp_path}/v",
+                  settings={"tls_listen": "127.0.0.1:1", "vsock_listen": "vsock:1"}).start()
+    assert s.tls == f"unix:{tmp_path}/t"
+    assert s.get("/evidences/", at=s.tls).status == 200
+
+
 def test_sockets_meant_for_another_process_are_not_ours(activated, tmp_path):
     s = activated(f"listen={tmp_path}/u", env={"PID_OFF": "1"}).start()
     assert s.local.startswith("http://127.0.0.1:")
 
 
 @pytest.mark.parametrize("sockets, said", [
-    (["listen=0.0.0.0:0"], "is refused"), (["public_listen=127.0.0.1:0", "listen=0.0.0.0:0"], "is refused"),
+    (["peer_listen=127.0.0.1:0"], "peer_listen is set and peer_tls_listen is not"),
+    (["peer_tls_listen=127.0.0.1:0"], "peer_tls_listen is set and peer_listen is not"),
+    (["listen=0.0.0.0:0"], "is refused"), (["vsock_listen=127.0.0.1:0"], "is refused"), (["public_listen=127.0.0.1:0", "listen=0.0.0.0:0"], "is refused"),
     (["web=127.0.0.1:0"], "FileDescriptorName"), (["listen=127.0.0.1:0", "listen=127.0.0.1:0"], "more than one socket"),
     ([f"n{i}=127.0.0.1:0" for i in range(17)], "at most 16"),
 ])

@@ -5,29 +5,17 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 from helpers import BUILD, RUNNER, clean_environment
+from helpers.relay import Relay, SwapKeys, rescoped
 from helpers.server import TOP
-from helpers.simulated import Simulated
-
-sys.path.insert(0, str(TOP / "tests" / "demo"))
-
-from relay import Relay, SwapKeys, rescoped  # noqa: E402
 
 ATTESTD = BUILD / "attestd"
 # The same program, but for src/session/user_key_check.c, which was compiled to check nothing.
 GULLIBLE = BUILD / "e2e" / "attestd-gullible"
 SWITCH = "ATTESTD_TEST_SKIP_USER_KEY_CHECK"
 PCR0 = "a77e57d0" * 12
-
-
-@pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
-    s = Simulated(tmp_path_factory.mktemp("simulated"), settings={"public_listen": "127.0.0.1:0"}).start()
-    yield s
-    s.stop()
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 from helpers import BUILD, Server, clean_environment
+from helpers.page import free_port
 
 RUN = Path(__file__).resolve().parents[2] / "scripts/run"
 
@@ -18,8 +18,7 @@ def running(tmp_path_factory):
     """scripts/run on a free port; yields its folder and the commands that it printed."""
     directory = tmp_path_factory.mktemp("run")
     shutil.copy(BUILD / "attestd", directory / "attestd")
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        port = s.getsockname()[1]
+    port = free_port()
     out = directory / "stdout"
     with open(out, "wb") as f:
         process = subprocess.Popen([RUN, directory / "attestd", str(port)], stdout=f, stderr=subprocess.STDOUT,

@@ -49,6 +49,6 @@ def test_auto_says_loudly_that_it_fell_back(make_server):
 def test_a_low_limit_of_descriptors_is_raised_or_named(confined):
     if limits_can_be_raised():
         limits = Path(f"/proc/{confined.start().pid}/limits").read_text()
-        assert next(x for x in limits.splitlines() if x.startswith("Max open files")).split()[3:5] == ["576", "576"]
+        assert next(x for x in limits.splitlines() if x.startswith("Max open files")).split()[3:5] == ["640", "640"]
     else:
-        assert "max_connections = 512 needs 576 file descriptors: raise the limit" in refused(confined)
+        assert "max_connections = 512 needs 640 file descriptors: raise the limit" in refused(confined)

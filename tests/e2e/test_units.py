@@ -6,10 +6,13 @@ import shutil
 import subprocess
 
 import pytest
+from helpers import BUILD, RUNNER
+from helpers.proxy import Proxy
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 UNITS = ROOT / "systemd"
 MOST_EXPOSED = 2.0
+SERVICES = ["attestd.service", "attestd-proxy.service"]
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed, so the units are not analysed"
@@ -26,35 +29,50 @@ def analyze(*args):
 
 
 @needs_systemd
-def test_exposure_is_low():
-    run = analyze("security", "--offline=true", "--no-pager", str(UNITS / "attestd.service"))
-    match = re.search(r"Overall exposure level for attestd\.service: ([0-9.]+)", run.stdout)
+@pytest.mark.parametrize("unit", SERVICES)
+def test_exposure_is_low(unit):
+    run = analyze("security", "--offline=true", "--no-pager", str(UNITS / unit))
+    match = re.search(rf"Overall exposure level for {re.escape(unit)}: ([0-9.]+)", run.stdout)
     assert match, run.stdout + run.stderr
     assert float(match[1]) <= MOST_EXPOSED, run.stdout
 
 
 @needs_systemd
-def test_every_remaining_point_is_explained_in_the_unit():
-    run = analyze("security", "--offline=true", "--no-pager", str(UNITS / "attestd.service"))
+@pytest.mark.parametrize("unit", SERVICES)
+def test_every_remaining_point_is_explained_in_the_unit(unit):
+    run = analyze("security", "--offline=true", "--no-pager", str(UNITS / unit))
     remaining = set(re.findall(r"^✗ ([A-Za-z]+=)", run.stdout, re.MULTILINE))
     assert remaining, run.stdout + run.stderr
-    explained = set(re.findall(r"^#   ([A-Za-z]+=) ", (UNITS / "attestd.service").read_text(), re.MULTILINE))
+    explained = set(re.findall(r"^#   ([A-Za-z]+=) ", (UNITS / unit).read_text(), re.MULTILINE))
     assert remaining == explained
 
 
 @needs_systemd
-def test_units_are_well_formed(tmp_path):
-    for name in ("attestd.service", "attestd.socket"):
+@pytest.mark.parametrize("stem", ["attestd", "attestd-proxy"])
+def test_units_are_well_formed(tmp_path, stem):
+    for name in (f"{stem}.service", f"{stem}.socket"):
         # The program is not installed here, and `verify` insists that it is.
         text = (UNITS / name).read_text().replace("/usr/bin/attestd", "/bin/true")
         (tmp_path / name).write_text(text)
-    run = analyze("verify", "--man=no", str(tmp_path / "attestd.service"), str(tmp_path / "attestd.socket"))
+    run = analyze("verify", "--man=no", str(tmp_path / f"{stem}.service"), str(tmp_path / f"{stem}.socket"))
     mine = [line for line in run.stderr.splitlines() if "attestd" in line]
     assert mine == [] and run.returncode == 0, run.stderr
 
 
+# The loop, the log and the service manager's socket.
+ALL_CALL = """read write bind listen accept4 socket connect sendto shutdown getsockopt setsockopt getsockname epoll_create1
+    epoll_ctl epoll_wait epoll_pwait eventfd2 signalfd4 timerfd_create timerfd_settime mmap mprotect munmap madvise umask
+    fcntl newfstatat statx unlink clone clone3 futex rseq getrandom prlimit64 rt_sigprocmask sched_yield prctl""".split()
+CALLED = {
+    "attestd.service": """recvfrom sendmsg ioctl mlock mlock2 munlock pread64 pwrite64 fsync fdatasync ftruncate
+        rename""".split(),
+    "attestd-proxy.service": "pipe2 splice recvfrom sendmsg readv writev poll openat getpeername".split(),
+}
+
+
 @needs_systemd
-def test_the_filter_lets_through_what_the_server_calls():
+@pytest.mark.parametrize("unit", SERVICES)
+def test_the_filter_lets_through_what_is_called(unit):
     def members(group, seen):
         for line in analyze("syscall-filter", "@" + group).stdout.splitlines():
             word = line.strip()
@@ -66,16 +84,12 @@ def test_the_filter_lets_through_what_the_server_calls():
         return seen
 
     allowed, refused = set(), set()
-    for line in values("attestd.service", "SystemCallFilter"):
+    for line in values(unit, "SystemCallFilter"):
         target = refused if line.startswith("~") else allowed
         for group in line.lstrip("~").split():
             target |= members(group.lstrip("@"), set())
     assert "setuid" in refused and "read" in allowed
-    called = """accept4 bind listen socket connect sendto recvfrom sendmsg shutdown getsockopt setsockopt getsockname
-        epoll_create1 epoll_ctl epoll_wait epoll_pwait eventfd2 signalfd4 timerfd_create timerfd_settime ioctl
-        mlock mlock2 munlock madvise mmap mprotect munmap prctl umask fcntl pread64 pwrite64 fsync fdatasync ftruncate
-        rename unlink statx newfstatat clone clone3 futex rseq getrandom prlimit64 rt_sigprocmask sched_yield""".split()
-    assert [c for c in called if c not in allowed or c in refused] == []
+    assert [c for c in ALL_CALL + CALLED[unit] if c not in allowed or c in refused] == []
 
 
 def test_the_service_runs_the_device_and_the_installed_configuration():
@@ -99,6 +113,11 @@ def test_installed_units_name_where_things_were_installed(tmp_path):
     assert (root / "etc/attestd/attestd.conf").read_text() == (ROOT / "configs/attestd.conf").read_text()
     changed = [x for x, y in zip(service.splitlines(), (UNITS / "attestd.service").read_text().splitlines()) if x != y]
     assert len(changed) == 1
+    proxy = (root / "lib/systemd/system/attestd-proxy.service").read_text().splitlines()
+    changed = [x for x, y in zip(proxy, (UNITS / "attestd-proxy.service").read_text().splitlines()) if x != y]
+    assert changed == ["EnvironmentFile=-/opt/a/etc/attestd/proxy.env", "ExecStart=/opt/a/bin/attestd proxy $PROXY_OPTIONS"]
+    assert (root / "etc/attestd/proxy.env").read_text() == (ROOT / "configs/proxy.env").read_text()
+    assert (root / "lib/systemd/system/attestd-proxy.socket").read_text() == (UNITS / "attestd-proxy.socket").read_text()
 
 
 def test_the_service_can_reach_what_its_defaults_need():
@@ -121,3 +140,49 @@ def test_the_socket_is_the_default_of_the_key_it_is_named_for():
 def test_the_user_exists_in_sysusers():
     (user,) = values("attestd.service", "User")
     assert re.search(rf"^u {user} - ", (UNITS / "attestd.sysusers").read_text(), re.MULTILINE)
+
+
+# ---- the proxy ----
+
+def test_the_proxy_may_open_port_443_and_nothing_more():
+    assert values("attestd-proxy.service", "CapabilityBoundingSet") == ["CAP_NET_BIND_SERVICE"]
+    assert values("attestd-proxy.service", "AmbientCapabilities") == ["CAP_NET_BIND_SERVICE"]
+    assert values("attestd-proxy.service", "DynamicUser") == ["yes"]
+    assert values("attestd-proxy.service", "PrivateDevices") == ["yes"]
+    # In a user namespace of its own the capability would be worth nothing.
+    assert values("attestd-proxy.service", "PrivateUsers") == []
+    families = values("attestd-proxy.service", "RestrictAddressFamilies")
+    assert [f.split() for f in families] == [["AF_UNIX", "AF_INET", "AF_INET6", "AF_VSOCK"]]
+
+
+def test_the_proxy_has_the_descriptors_and_the_time_that_its_defaults_need():
+    run = subprocess.run([*RUNNER, BUILD / "attestd", "proxy", "--help"], capture_output=True, text=True, timeout=60, check=True)
+    default = {option: int(n) for option, n in re.findall(
+        r"(--[a-z-]+) [A-Z]+ (?:(?!--).)*?, default (\d+)", " ".join(run.stdout.split()))}
+    assert int(values("attestd-proxy.service", "LimitNOFILE")[0]) >= 6 * default["--max-connections"] + 64 + 64
+    assert int(values("attestd-proxy.service", "TimeoutStopSec")[0]) > default["--drain-timeout"]
+
+
+def test_the_proxys_file_and_socket_show_the_defaults():
+    example = (ROOT / "configs" / "proxy.env").read_text()
+    shown = dict(re.findall(r"^#([A-Z_]+)=(.*)$", example, re.MULTILINE))
+    assert shown == {"BIND_ADDR": "0.0.0.0:443", "ENCLAVE_CID": "16", "ENCLAVE_PORT": "5005", "PROXY_OPTIONS": ""}
+    assert not re.search(r"^[^#\n]", example, re.MULTILINE), "nothing is set"
+    assert values("attestd-proxy.socket", "ListenStream") == [shown["BIND_ADDR"]]
+    assert values("attestd-proxy.service", "EnvironmentFile") == ["-/etc/attestd/proxy.env"]
+    assert values("attestd-proxy.service", "Environment") == ["PROXY_OPTIONS="], "an unset one would be a warning"
+    help_text = subprocess.run([*RUNNER, BUILD / "attestd", "proxy", "--help"], capture_output=True, text=True, timeout=60,
+                               check=True).stdout
+    told = " ".join(help_text.split())
+    assert "BIND_ADDR (0.0.0.0:443 " in told and "ENCLAVE_PORT (5005)" in told and "ENCLAVE_CID (16)" in told
+
+
+def test_the_proxys_examples_are_options_that_it_takes(tmp_path):
+    (line,) = re.findall(r"^#   (--listen .*)$", (ROOT / "configs" / "proxy.env").read_text(), re.MULTILINE)
+    words = line.replace("0.0.0.0:443", "127.0.0.1:0").replace("127.0.0.1:9000", "127.0.0.1:0").split()
+    p = Proxy(tmp_path / "proxy", args=words, announced=2).start()
+    try:
+        assert p.targets == ["vsock:16:5005", "vsock:16:9000"]
+        p.stop()
+    finally:
+        p.kill()

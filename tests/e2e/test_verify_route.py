@@ -6,20 +6,8 @@ import json
 import pytest
 from helpers.forge import AT, Forger, pcr, pem
 from helpers.server import sanitized
-from helpers.simulated import Simulated, as_json, check_schema, facts, replies
+from helpers.simulated import KINDS, Simulated, as_json, check_schema, facts
 from helpers.verifier import verify
-
-
-@pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
-    s = Simulated(tmp_path_factory.mktemp("simulated")).start()
-    yield s
-    s.stop()
-
-
-@pytest.fixture(scope="module")
-def kinds(simulated, user):
-    return replies(simulated, user)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +29,7 @@ def b64(made):
 
 @pytest.mark.smoke
 @pytest.mark.route("POST /verify")
-@pytest.mark.parametrize("kind", ["plain", "nonce", "custom", "custom_empty", "info", "key_exchange", "bare"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_simulators_replies_verify_under_its_root_and_no_other(server, simulated, kinds, kind):
     """Asked of another server, which has nothing to do with them."""
     reply, purpose = kinds[kind]

@@ -1,6 +1,8 @@
 """Attestation documents as others read them: cbor2 and cryptography, and openssl's command line."""
 
 import subprocess
+import tempfile
+from pathlib import Path
 
 import cbor2
 from cryptography import x509
@@ -44,18 +46,37 @@ class Document:
     def openssl(self, directory, root, *flags):
         """What openssl's command line says: (of the chain under the root file `root`, of the signature)."""
         directory.mkdir(exist_ok=True)
-        leaf, rest, key = (directory / name for name in ("leaf.pem", "rest.pem", "key.pem"))
+        return self.openssl_chain(directory, root, *flags), self.openssl_signature(directory)
+
+    def openssl_chain(self, directory, root, *flags):
+        leaf, rest = directory / "leaf.pem", directory / "rest.pem"
         pem = [c.public_bytes(serialization.Encoding.PEM) for c in self.certificates]
         leaf.write_bytes(pem[-1])
         rest.write_bytes(b"".join(pem[1:-1]))
+        return run("openssl", "verify", "-no-CApath", "-no-CAstore", "-check_ss_sig", "-CAfile", root, "-untrusted", rest,
+                   *flags, leaf)
+
+    def openssl_signature(self, directory):
+        key, signature = directory / "key.pem", directory / "signature"
         key.write_bytes(self.certificates[-1].public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
-        (directory / "signature").write_bytes(self.dss)
-        chain = run("openssl", "verify", "-no-CApath", "-no-CAstore", "-check_ss_sig", "-CAfile", root, "-untrusted", rest,
-                    *flags, leaf)
-        signature = run("openssl", "dgst", "-sha384", "-verify", key, "-signature", directory / "signature",
-                        data=self.to_be_signed)
-        return chain, signature
+        signature.write_bytes(self.dss)
+        return run("openssl", "dgst", "-sha384", "-verify", key, "-signature", signature, data=self.to_be_signed)
+
+    def check_by_openssl(self, root):
+        """openssl's command line must agree on the chain, at the document's own time, and on the signature."""
+        seen = (Path(root).read_bytes(), *self.chain)
+        with tempfile.TemporaryDirectory() as directory:
+            if seen not in _chains:
+                at = str(self.payload["timestamp"] // 1000)
+                good, said = self.openssl_chain(Path(directory), root, "-attime", at)
+                assert good, said
+                _chains.add(seen)
+            good, said = self.openssl_signature(Path(directory))
+            assert good, said
+
+
+_chains = set()  # root file and chain, of those that openssl has accepted: a simulator's documents share one
 
 
 def run(*command, data=b""):

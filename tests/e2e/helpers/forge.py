@@ -207,8 +207,11 @@ class Forger:
     def vsock(self, user_data="what the asker said", nonce="a-nonce-of-some-length", **document):
         """The reply of the vsock protocol's `attest`."""
         made = self.document(**{"user_data": user_data.encode(), "nonce": nonce.encode(), **document})
+        key = document.get("public_key")
+        beside = {"key_id": hashlib.sha256(key).hexdigest(), "key_expires_in_seconds": 300} if key else {}
         return {"success": True, "attestation_document": base64.b64encode(made).decode(), "timestamp": self.at * 1000,
-                "user_data": user_data, "nonce": nonce, "has_public_key": False, "document_size": len(made)}
+                "user_data": user_data, "nonce": nonce, "has_public_key": bool(key), "document_size": len(made),
+                "tee_verified": False, **beside, "_warning": "SIMULATED"}
 
 
 # ---- certificates that `cryptography` does not make ----

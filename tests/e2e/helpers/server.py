@@ -7,6 +7,7 @@ import re
 import shlex
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from pathlib import Path
@@ -14,8 +15,9 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[3]
 BUILD = TOP / os.environ.get("ATTESTD_BUILD", "build")
 RUNNER = shlex.split(os.environ.get("ATTESTD_RUNNER", ""))
-# The server takes every ATTESTD_* for a setting.
-ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("ATTESTD_")}
+# The server takes every ATTESTD_* for a setting, and these.
+SETTINGS = ("ATTESTD_", "USE_TLS", "TLS_CERT_PATH", "TLS_KEY_PATH", "ENCLAVE_KEY_BASE64")
+ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(SETTINGS)}
 
 # A sanitizer slows a server down, valgrind does so by far more.
 PATIENCE = 20 if "valgrind" in RUNNER else 4 if BUILD.name in ("build-asan", "build-tsan") else 1
@@ -23,17 +25,26 @@ PATIENCE = 20 if "valgrind" in RUNNER else 4 if BUILD.name in ("build-asan", "bu
 REPORTS = re.compile(
     r"ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error: |^==\d+== (?!Warning: )", re.MULTILINE
 )
+LISTENERS = ("public_listen", "vsock_listen", "tls_listen", "peer_listen", "peer_tls_listen")  # beside `listen`
 LISTENING = re.compile(r"\blistening on (\S+)$", re.MULTILINE)
 
 
 def clean_environment():
     """Ours without what the server would read as its configuration."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("ATTESTD_")}
+    return dict(ENVIRONMENT)
 
 
 def sanitized():
     """Is the server slowed down by a sanitizer or valgrind? Tests of speed then have nothing to say."""
     return PATIENCE > 1
+
+
+def any_certificate():
+    """For a client that believes whatever certificate the server shows: what it is worth is attested."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class UnixHTTPConnection(http.client.HTTPConnection):
@@ -45,6 +56,16 @@ class UnixHTTPConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self.path)
+
+
+class UnixHTTPSConnection(UnixHTTPConnection):
+    def __init__(self, path, timeout, context):
+        super().__init__(path, timeout)
+        self.context = context
+
+    def connect(self):
+        super().connect()
+        self.sock = self.context.wrap_socket(self.sock)
 
 
 class Reply:
@@ -76,16 +97,17 @@ class Server:
 
     settings: config keys for --set. args: further arguments. env: additions to the environment.
     After start(), `listening` has the addresses in the order printed: "http://127.0.0.1:1234", "unix:/path".
-    `local` and `public` are those of `listen` and `public_listen`.
+    `local`, `public` and `tls` are those of `listen`, `public_listen` and `tls_listen`.
     """
 
-    def __init__(self, directory, *, listen="127.0.0.1:0", nsm="dummy", settings=None, args=(), env=None):
+    def __init__(self, directory, *, listen="127.0.0.1:0", nsm="dummy", settings=None, args=(), env=None, cwd=None):
         self.directory = Path(directory)
         self.listen = listen
         self.nsm = nsm
         self.settings = dict(settings or {})
         self.args = list(args)
         self.env = dict(env or {})
+        self.cwd = cwd  # what relative paths in its settings begin at
         self.process = None
         self.listening = []
         self.expect_status = 0  # what stop() and the fixtures' teardown require
@@ -97,6 +119,8 @@ class Server:
         return self.directory / "s.db"
 
     def command(self):
+        if self.settings.get("tls_listen"):
+            self.settings.setdefault("private_data_db", self.directory / "private.db")
         sets = [f"--set={k}={v}" for k, v in self.settings.items()]
         usual = {"--listen": self.listen, "--db": str(self.db), "--nsm": self.nsm}
         flags = [x for flag, value in usual.items() if flag not in self.args for x in (flag, value)]
@@ -109,13 +133,13 @@ class Server:
         self.mark = len(self.stderr)
         with open(self.directory / "stderr", "ab") as err:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=err, stderr=err,
-                                            env={**ENVIRONMENT, **self.env})
+                                            env={**ENVIRONMENT, **self.env}, cwd=self.cwd)
         return self
 
     def start(self):
         """Starts the process and waits until all listeners are announced."""
         self.spawn()
-        listeners = 2 if self.settings.get("public_listen") else 1
+        listeners = 1 + sum(bool(self.settings.get(key)) for key in LISTENERS)
         deadline = time.monotonic() + 10 * PATIENCE
         while True:
             self.listening = LISTENING.findall(self.stderr[self.mark:])
@@ -191,6 +215,17 @@ class Server:
     def public(self):
         return self.listening[1]
 
+    def listener(self, key):
+        """The address of the listener of that key."""
+        return self.listening[sum(bool(self.settings.get(before)) for before in LISTENERS[:LISTENERS.index(key)]) + 1]
+
+    @property
+    def tls(self):
+        return self.listener("tls_listen")
+
+    def speaks_tls(self, at):
+        return any(self.settings.get(key) and at == self.listener(key) for key in ("tls_listen", "peer_tls_listen"))
+
     @property
     def port(self):
         return int(self.local.rsplit(":", 1)[1])
@@ -204,9 +239,15 @@ class Server:
 
     # ---- talking ----
 
-    def http(self, at=None, timeout=30):
-        """A kept-alive http.client connection; at: an address of `listening`, the local one if not given."""
+    def http(self, at=None, timeout=30, context=None):
+        """A kept-alive http.client connection; at: an address of `listening`, the local one if not given. context: of a
+        TLS listener, any_certificate() if not given."""
         target = self._target(at)
+        if at is not None and self.speaks_tls(at):
+            context = context or any_certificate()
+            if isinstance(target, str):
+                return UnixHTTPSConnection(target, timeout * PATIENCE, context)
+            return http.client.HTTPSConnection(*target, timeout=timeout * PATIENCE, context=context)
         if isinstance(target, str):
             return UnixHTTPConnection(target, timeout * PATIENCE)
         return http.client.HTTPConnection(*target, timeout=timeout * PATIENCE)

@@ -1,11 +1,13 @@
 """`attestd session` and `attestd attest` as a person runs them."""
 
 import json
+import stat
 import subprocess
 
 from .server import BUILD, ENVIRONMENT, REPORTS, RUNNER
 
 PCR0 = "a77e57d0" * 12  # of every simulator
+NONCE = "hex:" + "a5" * 32
 
 
 class Run:
@@ -50,6 +52,38 @@ def refused(run, status, *texts):
     return run.err
 
 
+def mode(path):
+    """Its permissions."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def private_file(path, text):
+    """A file of its owner's alone."""
+    path.write_bytes(text)
+    path.chmod(0o600)
+    return path
+
+
+def change(file, **members):
+    """Changes members of the JSON in a file."""
+    file.write_text(json.dumps({**json.loads(file.read_text()), **members}))
+    return file
+
+
+def flipped(text):
+    """Another base64 text."""
+    return ("B" if text[0] == "A" else "A") + text[1:]
+
+
+def started(*words, data):
+    """`attestd session` as a child process that was given `data` and waits for more."""
+    p = subprocess.Popen(command("session", *words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         env=ENVIRONMENT)
+    p.stdin.write(data)
+    p.stdin.flush()
+    return p
+
+
 class Remote:
     """A user with an RSA key made by keygen in `directory`, and sessions with a simulated server."""
 
@@ -73,7 +107,7 @@ class Remote:
 
     def opened(self, out="chat.session", **members):
         """A session file and the session's id at the server."""
-        reply = self.exchange(nonce="hex:" + "a5" * 32, **members)
+        reply = self.exchange(nonce=NONCE, **members)
         scope = ("--scope", members["scope"]) if "scope" in members else ()
-        done(self.open("--key", self.key, "--nonce", "hex:" + "a5" * 32, *scope, reply, out=out))
+        done(self.open("--key", self.key, "--nonce", NONCE, *scope, reply, out=out))
         return self.directory / out, json.loads(reply.read_text())["session_id"]

@@ -1,10 +1,12 @@
 """A server whose documents are really signed, under a root that nobody trusts unless told to."""
 
+import base64
 import json
 
 import jsonschema
 import yaml
 
+from .document import Document
 from .server import TOP, Server
 
 
@@ -22,14 +24,17 @@ class Simulated(Server):
         return reply.json()
 
 
+KINDS = ("plain", "nonce", "custom", "custom_empty", "info", "key_exchange", "bare")
+
+
 def replies(server, user):
-    """Kind -> a reply of that kind, its purpose."""
+    """Kind -> a reply of that kind, its purpose. openssl's command line agrees on their documents."""
     nonce = "hex:" + "a5" * 32
     info = server.get(f"/attestation?nonce={nonce}")
     keys = server.post("/key-exchange", {"user_public_key": user.pem, "nonce": nonce})
     assert (info.status, keys.status) == (200, 200), (info, keys)
     attested = server.attest(nonce=nonce)
-    return {
+    made = {
         "plain": (server.attest(), "attestation"),
         "nonce": (attested, "attestation"),
         "custom": (server.attest(nonce=nonce, custom_data={"answer": 42, "ü": [1.5, None]}), "attestation"),
@@ -38,6 +43,10 @@ def replies(server, user):
         "key_exchange": (keys.json(), "key-exchange"),
         "bare": (attested["attestation_document"], "attestation"),
     }
+    for reply, _ in made.values():
+        shown = reply.get("attestation_document", reply)
+        Document(base64.b64decode(shown["document"], validate=True)).check_by_openssl(server.root)
+    return made
 
 
 def facts(verdict):

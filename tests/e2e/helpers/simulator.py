@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cbor2
 
+from .document import Document
 from .server import BUILD, ENVIRONMENT, PATIENCE, REPORTS, RUNNER
 
 
@@ -107,11 +108,14 @@ class Simulator:
             if connection is None:
                 s.close()
 
-    def document(self, user_data=None, nonce=None, public_key=None):
-        """An attestation document."""
+    def document(self, user_data=None, nonce=None, public_key=None, *, sound=True):
+        """An attestation document, which openssl's command line agrees on unless it is not to be sound."""
         reply = self.ask({"Attestation": {"user_data": user_data, "nonce": nonce, "public_key": public_key}})
         assert set(reply) == {"Attestation"} and set(reply["Attestation"]) == {"document"}, reply
-        return reply["Attestation"]["document"]
+        made = reply["Attestation"]["document"]
+        if sound:
+            Document(made).check_by_openssl(self.root)
+        return made
 
 
 def exactly(s, n):
