@@ -5,7 +5,7 @@ import re
 import pytest
 from helpers import UserSession, vsock
 
-METRIC = re.compile(r'^(attestd_[a-z_]+)(\{[a-z]+="[a-z0-9]+"\})? (-?[0-9.]+)$')
+METRIC = re.compile(r'^(attestd_[a-z_]+)(\{[a-z]+="[a-z0-9_]+"\})? (-?[0-9.]+)$')
 
 
 def metrics(server):

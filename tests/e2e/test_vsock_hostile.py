@@ -329,7 +329,7 @@ def test_200_clients_that_leave_before_their_reply(make, line, left):
                 s.send_signal(signal.SIGCONT)
                 until(lambda: open_now(s) == 0)
         until(lambda: open_now(s) == 0)
-    until(lambda: all(metric(s, queue) == 0 for queue in ("nsm_queue", "worker_queue", "bulk_queue")))
+    until(lambda: all(metric(s, queue) == 0 for queue in ("nsm_queue", "worker_queue", "bulk_queue", "key_queue")))
     until(lambda: descriptors(s) <= before)
     # Who leaves just when the key is done may have seen its id.
     assert metric(s, "generated_keys") == 1 or left != "before it is read" and metric(s, "generated_keys") <= 8
