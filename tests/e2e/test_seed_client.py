@@ -60,7 +60,7 @@ def is_attestation(reply):
 
 @pytest.mark.smoke
 @pytest.mark.route("POST /attestation")
-@pytest.mark.parametrize("nonce", ["user-session-123abc", "deadbeef1234abcd", "dGVzdCBub25jZQ==", os.urandom(32).hex()])
+@pytest.mark.parametrize("nonce", ["user-session-123abc", "deadbeef1234abcd", "dGVzdCBub25jZQ==", os.urandom(32).hex()], ids=["text", "hex", "base64", "random"])
 def test_pattern_1_a_simple_attestation(client, nonce):
     reply = client.call("POST", "/attestation", {"nonce": nonce})
     is_attestation(reply)
@@ -115,7 +115,7 @@ class RemoteUser:
 @pytest.mark.route("POST /key-exchange")
 @pytest.mark.route("POST /encrypt")
 @pytest.mark.route("POST /decrypt")
-@pytest.mark.parametrize("members", [{}, {"nonce": os.urandom(16).hex()}])
+@pytest.mark.parametrize("members", [{}, {"nonce": os.urandom(16).hex()}], ids=["none", "nonce"])
 def test_patterns_2_and_3_an_encrypted_conversation(client, members):
     remote = RemoteUser()
     reply = client.call("POST", "/key-exchange", {"user_public_key": remote.pem, **members})
