@@ -184,10 +184,12 @@ check: build/deps.check ## install what is missing, build, run all tests
 unit: $(UNIT) $(UNITTOOLS) ## run the unit tests (cmocka)
 	@$(ENV_$(V)) tests/unit/run "$(RUNNER)" $(UNIT)
 
-# make e2e E2E=tests/e2e/test_run.py PYTEST="-k paste -x"
+# make e2e E2E=tests/e2e/test_run.py PYTEST="-k paste -x"; E2E_JOBS=0 runs one after the other, as a debugger needs it.
+# Tests mostly wait, so there are more of them at once than processors; those of one file stay together.
+E2E_JOBS ?= $(shell echo $$(($$(nproc) * 2)))
 .PHONY: e2e
 e2e: $B/attestd $(UNITTOOLS) $B/e2e/nsm_shim.so $B/e2e/attestd-gullible ## run the end-to-end tests (pytest)
-	ATTESTD_BUILD=$B ATTESTD_RUNNER="$(RUNNER)" $(ENV_$(V)) $(PYTHON) -m pytest -q -rs $(E2E) $(PYTEST)
+	ATTESTD_BUILD=$B ATTESTD_RUNNER="$(RUNNER)" $(ENV_$(V)) $(PYTHON) -m pytest -q -rs -n $(E2E_JOBS) --dist loadfile $(E2E) $(PYTEST)
 
 .PHONY: lint
 lint: build/deps.lint ## check layers, banned calls, routes, codes, style

@@ -35,10 +35,11 @@ struct app {
 	struct tls_ca *peer_ca;	     /* whose certificates peer_tls takes */
 	struct peer_challenges *peer_challenges;
 	struct peer_clients *peer_clients;	 /* whom peer_ca vouched for */
-	const struct verify_policy *peer_policy; /* without nonce and purpose */
+	const struct verify_policy *peer_policy; /* borrowed; without nonce and purpose */
 	uint8_t config_digest[SHA256_SIZE];
 	int64_t started_mono_ms;
 	struct budget budget;
+	struct bucket private_data_bucket; /* of its operations, whoever asks for them */
 };
 
 extern const struct http_route api_routes[];

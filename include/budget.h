@@ -5,7 +5,8 @@
 #ifndef ATTESTD_BUDGET_H
 #define ATTESTD_BUDGET_H
 
-#include "base/bytes.h"
+#include "base/bucket.h"
+#include "base/err.h"
 
 /* HTTP's reaches in their order (http_reach_index), then what is no HTTP. */
 enum budget_reach {
@@ -18,16 +19,8 @@ enum budget_reach {
 	BUDGET_REACHES
 };
 
-/* Tokens: `rate` a second up to `burst`. Also on its own, for whatever else may come too often. */
-struct budget_bucket {
-	int64_t rate, burst, milli_tokens, at_ms;
-};
-void budget_bucket_init(struct budget_bucket *b, int64_t rate, int64_t burst, int64_t now_ms); /* full */
-/* Takes one token: 0, or in how many seconds there will be one. */
-unsigned budget_bucket_take(struct budget_bucket *b, int64_t now_ms);
-
 struct budget { /* embedded by value in struct app */
-	struct budget_bucket bucket[BUDGET_REACHES];
+	struct bucket bucket[BUDGET_REACHES];
 	int64_t outside_max; /* calls of outsiders that may wait at once: half of the queue */
 	unsigned outside_waiting;
 	uint64_t calls[BUDGET_REACHES], refused[BUDGET_REACHES];

@@ -40,6 +40,10 @@ enum err crypto_hash_add(struct crypto_hash *h, struct bytes in, struct why *w) 
 enum err crypto_hash_end(struct crypto_hash *h, uint8_t out[SHA256_SIZE], struct why *w) MUST_USE;
 void crypto_hash_free(struct crypto_hash *h);
 
+/* HMAC-SHA256 (RFC 2104). Compared with secret_equal. */
+enum err crypto_hmac(struct crypto *c, struct bytes key, struct bytes in, uint8_t out[SHA256_SIZE],
+		     struct why *w) MUST_USE;
+
 /* HKDF-SHA256 (RFC 5869), no salt; info separates purposes. out.n bytes, at most SECRET_MAX, set by the caller in n. */
 enum err crypto_hkdf(struct crypto *c, struct bytes ikm, const char *info, size_t n, struct secret *out,
 		     struct why *w) MUST_USE;

@@ -48,9 +48,8 @@ struct fetch_request {
 			     */
 	size_t reply_max;   /* bytes of the reply's body */
 	/* Of a URL with TLS; borrowed. */
-	struct crypto *crypto;
 	struct tls_identity *own;	/* the client's certificate; NULL: none */
-	const uint8_t *server_key_hash; /* SHA-256 of the SPKI that the server must prove before it hears anything;
+	const uint8_t *server_key_hash; /* SHA-256 of the SPKI that the server must prove before a request is sent;
 					   NULL: any */
 };
 struct fetch_reply {

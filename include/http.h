@@ -17,16 +17,16 @@
 #include "loop.h"
 #include "tls_front.h"
 
+/* A reach's place in arrays of HTTP_REACHES. */
+enum http_reach_at { HTTP_AT_LOCAL, HTTP_AT_PUBLIC, HTTP_AT_TLS, HTTP_AT_PEER, HTTP_AT_PEER_TLS, HTTP_REACHES };
 /* Reach belongs to the listener's config key, never to its address. */
 enum http_reach {
-	HTTP_LOCAL = 1u << 0,
-	HTTP_PUBLIC = 1u << 1,
-	HTTP_TLS = 1u << 2,
-	HTTP_PEER = 1u << 3,	/* where enclaves exchange reports */
-	HTTP_PEER_TLS = 1u << 4 /* and where they meet: mutual TLS */
+	HTTP_LOCAL = 1u << HTTP_AT_LOCAL,
+	HTTP_PUBLIC = 1u << HTTP_AT_PUBLIC,
+	HTTP_TLS = 1u << HTTP_AT_TLS,
+	HTTP_PEER = 1u << HTTP_AT_PEER,		/* where enclaves exchange reports */
+	HTTP_PEER_TLS = 1u << HTTP_AT_PEER_TLS, /* and where they meet: mutual TLS */
 };
-enum { HTTP_REACHES = 5 };
-/* Its place in arrays of HTTP_REACHES. */
 static inline size_t http_reach_index(enum http_reach r)
 {
 	return (size_t)__builtin_ctz((unsigned)r);

@@ -19,6 +19,8 @@ enum {
 	KEYS_CIPHERTEXT_SIZE = KEYS_BITS / 8,
 	KEYS_PLAIN_MAX = KEYS_CIPHERTEXT_SIZE - 2 * SHA256_SIZE - 2, /* of OAEP, RFC 8017 section 7.1.1 */
 	KEYS_MAKING_MAX = 4,					     /* generations under way or waiting */
+	KEYS_RATE = 1,						     /* generations a second, given up or not, */
+	KEYS_BURST = 8,						     /* and as many at once after a pause */
 };
 
 struct keys_options {
@@ -33,15 +35,15 @@ struct keys_key; /* counted references */
 enum err keys_new(struct keys **out, const struct clock *clock, const struct keys_options *o, struct why *w) MUST_USE;
 void keys_free(struct keys *k); /* wipes every key that nobody holds; NULL is fine */
 
-/* Room for one more, which is held until keys_keep or keys_give_up. ERR_KEYS_FULL or ERR_BUSY (KEYS_MAKING_MAX), told,
- * with retry_after_s. */
-enum err keys_room(struct keys *k, struct why *w) MUST_USE;
+/* Room for one more, which is held until keys_commit or keys_cancel. ERR_KEYS_FULL, ERR_BUSY (KEYS_MAKING_MAX) or
+ * ERR_RATE, told, with retry_after_s. */
+enum err keys_reserve(struct keys *k, struct why *w) MUST_USE;
 /* Any thread; some tenths of a second. Not yet known to keys_find. */
 enum err keys_make(struct crypto *crypto, struct keys_key **out, struct why *w) MUST_USE;
 /* From now on it is found and its lifetime runs. Takes the reference over. */
-void keys_keep(struct keys *k, struct keys_key *key);
+void keys_commit(struct keys *k, struct keys_key *key);
 /* Gives the room back, and the key if one was made (NULL is fine). */
-void keys_give_up(struct keys *k, struct keys_key *key);
+void keys_cancel(struct keys *k, struct keys_key *key);
 
 /* ERR_KEY_GONE, told, alike for an id that never was, has expired, or is no id. *out is borrowed until the end of the
  * turn unless held. */
@@ -53,7 +55,7 @@ const char *keys_id(const struct keys_key *key);    /* KEYS_ID_SIZE characters, 
 struct bytes keys_spki(const struct keys_key *key); /* DER */
 int64_t keys_left_ms(const struct keys *k, const struct keys_key *key);
 /* Any thread that holds it. RSA-OAEP with SHA-256 for hash and MGF1, no label; appends at most KEYS_PLAIN_MAX bytes.
- * ERR_BAD_MESSAGE, told, alike for all that can be wrong. */
+ * ERR_BAD_MESSAGE, told, alike for all that can be wrong with it; ERR_MEMORY. */
 enum err keys_decrypt(const struct keys_key *key, struct bytes ciphertext, struct buf *out, struct why *w) MUST_USE;
 
 uint64_t keys_count(const struct keys *k);

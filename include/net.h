@@ -48,14 +48,16 @@ void net_unlisten(int fd, const struct net_addr *a);
 
 /* Takes connections from a listening descriptor; embedded by value, and must stay put while it is open. `accepted` owns
  * the descriptor (non-blocking, close-on-exec) and is called at most NET_ACCEPTS_PER_TURN times a turn. Where no
- * descriptor can be had (EMFILE and its like) `failed` is told why, and the next try comes NET_PAUSE_MS later. */
+ * descriptor can be had (EMFILE and its like) `failed` is told why, once until one is accepted again, and the next try
+ * comes NET_PAUSE_MS later. */
 struct net_listener {
 	struct loop *loop;
 	void (*accepted)(struct net_listener *l, int fd, const struct sockaddr_storage *from, socklen_t n);
 	void (*failed)(struct net_listener *l, const struct why *w);
 	void *ctx;
-	struct loop_io io; /* this and `pause` are the module's; io.fd is -1 while closed */
+	struct loop_io io; /* this and the rest are the module's; io.fd is -1 while closed */
 	struct loop_timer pause;
+	bool told;
 };
 /* loop, accepted, failed and ctx are set by the caller. Takes fd, which is non-blocking, over, on failure too. Both
  * callbacks may close the listener, but not free it. */
@@ -68,8 +70,8 @@ struct net_target {
 	char host[NET_HOST_MAX + 1]; /* a name that is to be looked up */
 	uint16_t port;		     /* of that name */
 };
-/* ERR_CONFIG with a sentence that shows the accepted forms. Port 0 and the CIDs that are no peer (4294967295) are
- * refused; so are names that a resolver would read as a number in one of inet_aton(3)'s other forms. */
+/* ERR_CONFIG with a sentence that shows the accepted forms. Port 0 and CID 4294967295 ("any", which is
+ * no peer) are refused; so are names that a resolver would read as a number in one of inet_aton(3)'s other forms. */
 enum err net_target_parse(struct net_target *out, const char *text, struct why *w) MUST_USE;
 /* "tcp:127.0.0.1:443", "tcp:[::1]:443", "tcp:example.org:443", "unix:/path", "vsock:16:5005": what net_target_parse
  * reads. */
@@ -79,8 +81,8 @@ void net_target_text(const struct net_target *t, char out[NET_TARGET_MAX]);
 enum err net_look_up(const struct net_target *t, struct net_addr out[NET_LOOK_UP_MAX], size_t *n,
 		     struct why *w) MUST_USE;
 /* Begins a connection: a non-blocking, close-on-exec descriptor in *fd, and in *under_way whether its end is still to
- * come (EPOLLOUT, then SO_ERROR). Returns 0 or the error number; EAGAIN: the queue of a Unix socket is full, and
- * nothing tells when there is room. */
+ * come (EPOLLOUT, then SO_ERROR), which may take a minute. Returns 0 or the error number; EAGAIN: the queue of a Unix
+ * socket is full, and nothing tells when there is room. */
 int net_begin(int *fd, bool *under_way, const struct net_addr *to);
 /* The same to its end, blocking, until clock_mono() is at until_ms. ERR_ENVIRONMENT, told, names the target. The
  * descriptor is non-blocking. */
@@ -99,5 +101,12 @@ enum err net_activation(struct net_activated out[NET_ACTIVATION_MAX], size_t *n,
 void net_notify(const char *state);
 /* Half of $WATCHDOG_USEC in ms, or 0. */
 int64_t net_watchdog_ms(void);
+/* Embedded by value: says WATCHDOG=1 that often, if it is asked for, for as long as the loop turns. */
+struct net_watchdog {
+	struct loop *loop;
+	int64_t ms;
+	struct loop_timer timer;
+};
+void net_watchdog_start(struct net_watchdog *d, struct loop *l);
 
 #endif

@@ -17,17 +17,20 @@
  *                server: role client, key_hash of public_key, peer_key_hash of its own key as of now, an unused
  *                        challenge of its own, policy, config_digest its own
  *   6 connect    client: mutual TLS with that certificate; the server's key is the attested one
- *   7 ping       client: GET /ping               -> pong (text/plain, without a newline)
+ *                        GET /whoami             -> what the server has verified of the client
+ *   7 ping       client: the same on another connection
+ *                        GET /ping               -> pong (text/plain, without a newline)
  *
  * The client verifies the server before it attests itself. `challenge` is 64 lower-case hex digits, of the sender's own
  * randomness. Keys are PEM SPKI (tls_key_read), certificates PEM. `attestation_document` in a reply is the object that
  * every attested reply has, whose member `document` is the COSE_Sign1 in base64, and the other members of such replies
  * stand beside it; in the request of step 5 it is that base64 text alone. GET /client tells what a client is held to:
- * {config_digest, pcrs, certificate_lifetime_seconds, ca_certificate}.
+ * {config_digest, allowed_pcrs, certificate_lifetime_seconds, ca_certificate}.
  *
- * A server's key is renewed now and then: a client that meets another key in step 3, 5 or 6 than in the step before
- * begins again with step 1. The server takes a challenge away with the first document that names it, good or bad: a
- * client whom it refuses in step 5 begins again with step 4.
+ * A server's key is renewed now and then: a client that is shown another key in step 3 or 6, or refused in step 5 for
+ * the hash of the server's, asks for GET /cert once more, and where the key is another one by now begins again with
+ * step 1, twice at most. The server takes a challenge away with the first document that names it, good or bad: a client
+ * whom it refuses in step 5 begins again with step 4.
  */
 #ifndef ATTESTD_PEER_H
 #define ATTESTD_PEER_H
@@ -38,7 +41,7 @@
 
 enum {
 	PEER_CHALLENGE_SIZE = 32,      /* bytes */
-	PEER_CHALLENGES_MAX = 1024,    /* unused ones at once; one more takes the place of the oldest */
+	PEER_CHALLENGES_MAX = 8192,    /* that were used and are not too old yet; one more has to wait */
 	PEER_CHALLENGE_MS = 60 * 1000, /* lifetime, CLOCK_BOOTTIME */
 	PEER_CLIENTS_MAX = 4096,       /* verified ones at once; one more takes the place of the oldest */
 };
@@ -46,15 +49,19 @@ enum {
 enum peer_role { PEER_SERVER, PEER_CLIENT };
 const char *peer_role_name(enum peer_role r); /* "server" */
 
-/* ---- one-time challenges (loop thread) ---- */
-struct peer_challenges;
-enum err peer_challenges_new(struct peer_challenges **out, struct random random, const struct clock *clock,
-			     struct why *w) MUST_USE;
-void peer_challenges_free(struct peer_challenges *c);
-enum err peer_challenge_give(struct peer_challenges *c, uint8_t out[PEER_CHALLENGE_SIZE], struct why *w) MUST_USE;
-/* Uses it up. ERR_CHALLENGE, told, alike for one that never was, was used, or is too old, and for what has another
- * size.
+/* ---- one-time challenges (loop thread) ----
+ *
+ * A challenge is the time (CLOCK_BOOTTIME in ms, 8 bytes, big-endian), 8 random bytes, and the first 16 bytes of the
+ * HMAC-SHA256 of both under a key that is made with the table and never leaves it. So giving one out keeps nothing, and
+ * no flood of GET /challenge takes anything from anybody; only those that were used are kept, until they are too old.
  */
+struct peer_challenges;
+enum err peer_challenges_new(struct peer_challenges **out, struct crypto *crypto, struct random random,
+			     const struct clock *clock, struct why *w) MUST_USE;
+void peer_challenges_free(struct peer_challenges *c);
+enum err peer_challenge_give(const struct peer_challenges *c, uint8_t out[PEER_CHALLENGE_SIZE], struct why *w) MUST_USE;
+/* Uses it up. ERR_CHALLENGE, told, alike for one that never was, was used, or is too old, and for what has another
+ * size. ERR_BUSY, told, with retry_after_s: it is a good one, and stays so, but no more can be kept just now. */
 enum err peer_challenge_take(struct peer_challenges *c, struct bytes challenge, struct why *w) MUST_USE;
 
 /* ---- reports ---- */
@@ -67,10 +74,14 @@ enum err peer_claims_make(struct attest *a, const struct peer_claims *p, struct 
 			  struct why *w) MUST_USE;
 /* Any thread. Does the document (a COSE_Sign1) hold, is it of an enclave of the policy, and does it say just this, with
  * this challenge? policy: without nonce and purpose, which are set here. ERR_UNATTESTED, told: the sentence names what
- * differs; the verdict is given out in any case where there is one (may be NULL). */
+ * differs; the verdict is given out in any case where there is one (may be NULL). Of a verdict that is good, w->field
+ * is the claim's name: role, key_hash, peer_key_hash or config_digest. */
 enum err peer_report_check(struct verify *v, const struct verify_policy *policy, struct bytes document,
 			   const uint8_t challenge[PEER_CHALLENGE_SIZE], const struct peer_claims *want,
 			   struct verify_verdict **verdict, struct why *w) MUST_USE;
+
+/* A report as it is sent, decoded. ERR_INVALID, told, unless it is 1 to VERIFY_DOCUMENT_MAX bytes in padded base64. */
+enum err peer_report_read(struct bytes base64, struct buf *document, struct why *w) MUST_USE;
 
 /* ---- whom to trust ---- */
 /* The policy that peers are held to where no file says otherwise: the same PCR0, PCR1 and PCR2 as our own document has

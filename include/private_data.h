@@ -43,27 +43,35 @@ struct private_data_row {
 	size_t size; /* of the body */
 	struct buf sealed;
 };
-/* Is there room for `size` bytes more? ERR_QUOTA, told: which limit, and what to delete. ERR_TOO_LARGE, told. Fills in
- * the row. */
+/* Is there room for `size` bytes more? ERR_QUOTA, told: which limit, and what to delete; ERR_PRIVATE_FULL, told, where
+ * it is a limit of all identities together. ERR_TOO_LARGE, told. Fills in the row, which the caller frees, whatever
+ * becomes of it. */
 enum err private_data_begin(struct private_data *p, const uint8_t identity[PRIVATE_STORE_IDENTITY_SIZE], size_t size,
 			    struct private_data_row *row, struct why *w) MUST_USE;
 /* Any thread. ERR_INVALID, told: the content type is not printable ASCII of the form TYPE/SUBTYPE or TYPE/SUBTYPE;
  * PARAMETERS, or longer than PRIVATE_DATA_TYPE_MAX. What is stored is therefore fit to be a header's value again. */
 enum err private_data_seal(const struct private_data *p, struct private_data_row *row, struct bytes content_type,
 			   struct bytes body, struct why *w) MUST_USE;
-/* Asks for the room once more and stages the row: it is stored when the turn is committed. */
+/* Asks for the room once more and stages the row, of which no pointer is kept: it is stored when the turn is committed.
+ */
 enum err private_data_put(struct private_data *p, const struct private_data_row *row, struct why *w) MUST_USE;
 
-/* The row of this id, or the latest (id empty). ERR_NOT_FOUND, told, alike for none and somebody else's. An id may be
- * any bytes: what is no id is not found. */
+/* The row of this id, or the latest (id empty), without what is sealed: row->sealed is empty, and its max is how many
+ * bytes private_data_read will bring in. The caller frees it. ERR_NOT_FOUND, told, alike for none and somebody
+ * else's. An id may be any bytes: what is no id is not found. */
 enum err private_data_find(struct private_data *p, const uint8_t identity[PRIVATE_STORE_IDENTITY_SIZE], struct bytes id,
 			   struct private_data_row *row, struct why *w) MUST_USE;
-/* Any thread. Appends to both. ERR_SEALED. */
+/* The sealed bytes of a row that was found in this turn. */
+enum err private_data_read(struct private_data *p, struct private_data_row *row, struct why *w) MUST_USE;
+/* Any thread. Appends to both. Plaintext is opened where it is to stand: `body` needs room for row->sealed.n bytes, and
+ * `content_type` for PRIVATE_DATA_TYPE_MAX. ERR_SEALED. */
 enum err private_data_unseal(const struct private_data *p, const struct private_data_row *row, struct buf *content_type,
 			     struct buf *body, struct why *w) MUST_USE;
 void private_data_row_free(struct private_data_row *row); /* wipes; NULL is fine */
+/* Stages it: gone when the turn is committed. ERR_NOT_FOUND as above; an id is needed. */
 enum err private_data_delete(struct private_data *p, const uint8_t identity[PRIVATE_STORE_IDENTITY_SIZE],
 			     struct bytes id, struct why *w) MUST_USE;
-enum err private_data_use(struct private_data *p, struct private_store_use *out, struct why *w) MUST_USE; /* of all */
+enum err private_data_usage(struct private_data *p, struct private_store_usage *out,
+			    struct why *w) MUST_USE; /* of all */
 
 #endif

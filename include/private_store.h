@@ -34,21 +34,24 @@ struct private_store_item {
 /* An id that this identity has already is ERR_STORE. */
 enum err private_store_put(struct private_store *s, const struct private_store_item *x, struct why *w) MUST_USE;
 /* The item of this identity and id; id empty: its latest (by the order of insertion). *found false if there is none.
- * `sealed` is appended, the other members are filled in. ERR_SEALED: a row that cannot be of this program. */
+ * `sealed` is appended, the other members are filled in. sealed NULL: it is not read from the disk, and of x->sealed
+ * only the length is given. ERR_SEALED: a row that cannot be of this program. */
 enum err private_store_get(struct private_store *s, const uint8_t identity[PRIVATE_STORE_IDENTITY_SIZE],
 			   struct bytes id, struct private_store_item *x, struct buf *sealed, bool *found,
 			   struct why *w) MUST_USE;
+/* Stages the deletion; *found false if there is none. Once it is committed the row is overwritten in the file, and cut
+ * out of its log. */
 enum err private_store_delete(struct private_store *s, const uint8_t identity[PRIVATE_STORE_IDENTITY_SIZE],
 			      struct bytes id, bool *found, struct why *w) MUST_USE;
 /* Everything away; meta stays. */
 enum err private_store_clear(struct private_store *s, struct why *w) MUST_USE;
 
-struct private_store_use {
+struct private_store_usage {
 	int64_t items, bytes;
 };
 /* Of one identity, or of all (NULL). Cheap: kept up to date by the same transaction. */
-enum err private_store_use(struct private_store *s, const uint8_t *identity, struct private_store_use *out,
-			   struct why *w) MUST_USE;
+enum err private_store_usage(struct private_store *s, const uint8_t *identity, struct private_store_usage *out,
+			     struct why *w) MUST_USE;
 
 bool private_store_dirty(const struct private_store *s);
 enum err private_store_commit(struct private_store *s, struct why *w) MUST_USE;

@@ -16,6 +16,7 @@ enum {
 	TLS_PEM_MAX = 64 * 1024,     /* bytes of a certificate file or a key file */
 	TLS_FILE_CHAIN_MAX = 8,	     /* certificates in a certificate file */
 	TLS_KEY_PEM_MAX = 4096,	     /* bytes of a public key as PEM; RSA-8192 takes 1.5 kB */
+	TLS_SPKI_MAX = 2048,	     /* the same in DER; RSA-8192 takes 1.1 kB */
 	TLS_NAME_MAX = 253,	     /* bytes of a subjectAltName */
 	TLS_NAMES_MAX = 16,
 	TLS_BACKDATE_S = 60, /* how long before now a certificate of ours begins to be valid */
@@ -28,11 +29,11 @@ struct tls_identity;
  * CN=common_name, names (DNS names and IP addresses) as subjectAltName. The key never leaves this process. */
 enum err tls_identity_new(struct crypto *c, const char *common_name, const struct bytes *names, size_t n_names,
 			  int64_t now_s, int64_t lifetime_s, struct tls_identity **out, struct why *w) MUST_USE;
-/* From PEM: the certificate (first) with its chain, and its private key (P-256, P-384, Ed25519, RSA of 2048 bits or
- * more; not encrypted). ERR_CONFIG says what is wrong: the key does not belong to the certificate, not readable,
- * expired. */
-enum err tls_identity_read(struct crypto *c, struct bytes cert_pem, struct bytes key_pem, int64_t now_s,
-			   struct tls_identity **out, struct why *w) MUST_USE;
+/* From PEM: the certificate (first) with its chain, and its private key (P-256, P-384, Ed25519, RSA of 2048 to
+ * 8192 bits; not encrypted), in at most TLS_PEM_MAX bytes each. ERR_CONFIG says what is wrong: the key does not belong
+ * to the certificate, not readable, expired. */
+enum err tls_identity_read(struct bytes cert_pem, struct bytes key_pem, int64_t now_s, struct tls_identity **out,
+			   struct why *w) MUST_USE;
 /* The same key under a certificate that somebody else made for it (DER): a client's, from a peer's authority. */
 enum err tls_identity_with(const struct tls_identity *i, struct bytes cert_der, struct tls_identity **out,
 			   struct why *w) MUST_USE;
@@ -71,12 +72,12 @@ enum err tls_ca_issue(struct crypto *c, const struct tls_ca *ca, struct bytes sp
 /* ---- what a listener offers ---- */
 enum tls_clients {
 	TLS_CLIENTS_ASKED, /* for a certificate; any will do, and none will */
-	TLS_CLIENTS_OURS,  /* one that `ca` issued, now valid, or there is no connection */
+	TLS_CLIENTS_OURS,  /* one that `ca` issued, valid by the system's clock, or there is no connection */
 };
 struct tls_server;
 /* identity: one more owner is taken. ca: of TLS_CLIENTS_OURS, borrowed. */
-enum err tls_server_new(struct crypto *c, struct tls_identity *identity, bool allow_12, enum tls_clients clients,
-			const struct tls_ca *ca, struct tls_server **out, struct why *w) MUST_USE;
+enum err tls_server_new(struct tls_identity *identity, bool allow_12, enum tls_clients clients, const struct tls_ca *ca,
+			struct tls_server **out, struct why *w) MUST_USE;
 /* For the connections from now on; those that are open go on with theirs. */
 enum err tls_server_renew(struct tls_server *s, struct tls_identity *identity, struct why *w) MUST_USE;
 struct tls_identity *tls_server_identity(const struct tls_server *s); /* borrowed */
@@ -97,8 +98,7 @@ enum err tls_accept(struct tls_server *s, int fd, struct tls **out, struct why *
 /* own: the client's identity, or NULL. name: for SNI, or NULL (addresses are no names). Any server certificate is
  * accepted: the caller must compare tls_peer_key_hash or tls_peer_cert with what is attested before a byte is trusted.
  */
-enum err tls_connect(struct crypto *c, struct tls_identity *own, const char *name, int fd, struct tls **out,
-		     struct why *w) MUST_USE;
+enum err tls_connect(struct tls_identity *own, const char *name, int fd, struct tls **out, struct why *w) MUST_USE;
 void tls_free(struct tls *t); /* NULL is fine; wipes */
 
 enum tls_step {

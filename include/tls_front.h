@@ -19,7 +19,8 @@ enum { TLS_FRONT_BLOCK = 16 * 1024 };
 struct tls_front_limits {
 	int64_t handshake_ms;
 	int64_t max_handshakes; /* under way at once; one more is closed at once */
-	int64_t linger_ms;	/* for the last bytes to be taken once the inner end has ended */
+	int64_t flush_ms;	/* for what the inner end said to be taken, once it has ended */
+	int64_t linger_ms;	/* then for the other end to end, too */
 };
 struct tls_front_counters {
 	uint64_t handshakes, failed, refused, timed_out; /* failed: all that began and came to nothing */

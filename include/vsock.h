@@ -37,7 +37,7 @@ enum {
 	VSOCK_DISCARD_MAX = 1024 *
 			    1024,    /* an over-long request is read this much further, so that its sender sees why */
 	VSOCK_REPLY_MAX = 64 * 1024, /* bytes of a reply */
-	VSOCK_LINGER_MS = 1000,	     /* for a peer to take its reply's end, after which the connection is reset */
+	VSOCK_LINGER_MS = 1000,	     /* for a peer to take its reply's end, after which the connection is closed */
 };
 
 #define VSOCK_USER_DATA "hello-from-enclave" /* is attested where the request has no such member */
@@ -50,7 +50,8 @@ struct vsock_request {
 	struct bytes user_data, nonce; /* .p == NULL: null; borrowed from `json` */
 	struct json *json;
 };
-/* `line` is all that came, up to the newline. ERR_INVALID, told; *unknown_command tells that error from the others. */
+/* `line` is all that came, up to the newline. ERR_INVALID, told; *unknown_command tells that error from the
+ * others. ERR_MEMORY. */
 enum err vsock_request_read(struct vsock_request *out, struct bytes line, bool *unknown_command,
 			    struct why *w) MUST_USE;
 void vsock_request_free(struct vsock_request *r);
@@ -59,7 +60,7 @@ void vsock_request_free(struct vsock_request *r);
 struct vsock_options {
 	int64_t max_connections;
 	int64_t request_ms;  /* until the request must be complete, and again for the reply to be taken */
-	int64_t nsm_ms;	     /* for the NSM to answer */
+	int64_t nsm_ms;	     /* for the key and the NSM, queueing included */
 	int64_t rate, burst; /* requests a second, of all kinds */
 	const char *version;
 };
@@ -72,7 +73,7 @@ struct vsock_server;
 enum err vsock_new(struct vsock_server **out, struct loop *l, struct log *log, const struct clock *clock,
 		   const struct vsock_options *o, struct nsm *nsm, struct crypto *crypto, struct attest *attest,
 		   struct keys *keys, struct budget *budget, struct why *w) MUST_USE;
-/* Takes the listening descriptor over. port: what `status` says, 0 for null. */
+/* Once. Takes the listening descriptor over, on failure too. port: what `status` says, 0 for null. */
 enum err vsock_listen(struct vsock_server *s, int fd, unsigned port, struct why *w) MUST_USE;
 /* Accepts no more; `drained` is called once when all requests are answered or drain_ms have passed. */
 void vsock_drain(struct vsock_server *s, int64_t drain_ms, void (*drained)(void *ctx), void *ctx);

@@ -30,6 +30,9 @@ static inline int64_t clock_wall(const struct clock *c)
 	return c->wall_ms(c->ctx);
 }
 
+/* From now until clock_mono() is at until_ms: 0 when it is, or was; INT_MAX at most, as poll(2) takes it. */
+int clock_left_ms(const struct clock *c, int64_t until_ms);
+
 enum { CLOCK_TEXT_SIZE = 21 };
 /* UTC as RFC 3339 in whole seconds, "2026-01-30T12:00:00Z"; years outside 1970-9999 are clamped. */
 void clock_text(int64_t wall_ms, char out[CLOCK_TEXT_SIZE]);

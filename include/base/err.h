@@ -41,6 +41,7 @@
 	X(RATE, 429, "rate_limited", "Too many requests")                                                    \
 	X(SESSIONS_FULL, 503, "too_many_sessions", "The session table is full")                              \
 	X(KEYS_FULL, 503, "too_many_keys", "Too many generated keys are kept")                               \
+	X(PRIVATE_FULL, 503, "private_data_full", "There is no room left for private data")                  \
 	X(IVS_FULL, 503, "too_many_seen_ivs", "The replay table is full")                                    \
 	X(BODIES_FULL, 503, "too_many_body_bytes", "Too many request bytes are in flight")                   \
 	X(CONNS_FULL, 503, "too_many_connections", "Too many connections are open")                          \

@@ -1,6 +1,11 @@
 /* attested.c - asking the NSM for an attestation within its budget, and what every attested reply says. */
 #include "internal.h"
 
+_Static_assert(BUDGET_LOCAL == (int)HTTP_AT_LOCAL && BUDGET_PUBLIC == (int)HTTP_AT_PUBLIC &&
+		       BUDGET_TLS == (int)HTTP_AT_TLS && BUDGET_PEER == (int)HTTP_AT_PEER &&
+		       BUDGET_PEER_TLS == (int)HTTP_AT_PEER_TLS,
+	       "a listener's reach has the same place in budgets");
+
 enum err api_attested_admit(struct api_attested *a, struct app *app, const struct http_req *r, struct why *w)
 {
 	const enum budget_reach reach = (enum budget_reach)http_reach_index(http_req_reach(r));
@@ -71,4 +76,14 @@ void api_attested_put(const struct api_attested *a, bool custom_data, struct buf
 	}
 	json_put_key(out, "verification_instructions");
 	attest_instructions(a->claims.purpose, custom_data, out);
+}
+
+void api_put_cert(struct buf *out, const char *key, struct bytes der)
+{
+	struct buf pem = BUF_INIT(2 * TLS_CERT_DER_MAX);
+	cert_pem_put(der, &pem);
+	out->failed |= pem.failed;
+	json_put_key(out, key);
+	json_put_string(out, buf_bytes(&pem));
+	buf_free(&pem);
 }

@@ -29,11 +29,9 @@ static void attested(struct http_req *r, struct http_job *j)
 	}
 	/* The connection's own, whatever the listener has by now. */
 	const struct tls_identity *own = tls_peer_own(http_req_tls(r));
-	struct buf pem = BUF_INIT(CERT_PEM_MAX), b = BUF_INIT(API_REPLY_MAX);
-	cert_pem_put(tls_identity_cert(own), &pem);
+	struct buf b = BUF_INIT(API_REPLY_MAX);
 	api_attested_put(&op->attested, false, &b);
-	json_put_key(&b, "certificate");
-	json_put_string(&b, buf_bytes(&pem));
+	api_put_cert(&b, "certificate", tls_identity_cert(own));
 	json_put_key(&b, "tls_cert_hash");
 	json_put_hex(&b, bytes_of(tls_identity_cert_hash(own), SHA256_SIZE));
 	json_put_key(&b, "tls_spki_hash");
@@ -41,7 +39,6 @@ static void attested(struct http_req *r, struct http_job *j)
 	json_put_key(&b, "key_origin");
 	json_put_cstr(&b, origin(own));
 	buf_put_str(&b, "}");
-	buf_free(&pem);
 	http_reply(r, 200, &b);
 	drop(j);
 }

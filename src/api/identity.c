@@ -5,7 +5,7 @@
 
 #include "tls.h"
 
-enum err api_identity(struct app *app, const struct http_req *r, struct api_identity *out, struct why *w)
+static enum err find(struct app *app, const struct http_req *r, struct api_identity *out, struct why *w)
 {
 	const struct tls_peer *peer = http_req_tls(r);
 	const uint8_t *hash = peer != NULL ? tls_peer_key_hash(peer) : NULL;
@@ -24,4 +24,20 @@ enum err api_identity(struct app *app, const struct http_req *r, struct api_iden
 	if (e == ERR_OK)
 		out->anonymous = true;
 	return e;
+}
+
+/* One bucket for all: whoever wanted one of their own would come with another key. It keeps what these operations cost
+ * the loop from everybody else. */
+enum err api_identity(struct app *app, const struct http_req *r, struct api_identity *out, struct why *w)
+{
+	const enum err e = find(app, r, out, w);
+	if (e != ERR_OK)
+		return e;
+	const unsigned wait_s = bucket_take(&app->private_data_bucket, loop_now_ms(app->loop));
+	if (wait_s == 0)
+		return ERR_OK;
+	(void)why_tell(w, ERR_RATE, NULL, "More than %lld requests a second came for private data; try again in %u s.",
+		       (long long)app->private_data_bucket.rate, wait_s);
+	w->retry_after_s = wait_s;
+	return ERR_RATE;
 }

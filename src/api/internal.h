@@ -64,6 +64,8 @@ void api_attest(struct http_req *r, struct api_op *op, struct api_attested *a,
 void api_attested_free(struct api_attested *a);
 /* The members that every attested reply has, beginning with `{"attestation_document":`; without the closing brace. */
 void api_attested_put(const struct api_attested *a, bool custom_data, struct buf *out);
+/* `"key":"-----BEGIN CERTIFICATE-----..."` */
+void api_put_cert(struct buf *out, const char *key, struct bytes der);
 
 /* ---- nonce.c ---- */
 /* `nonce` and `nonce_encoding` as they came (NULL: absent). */
@@ -77,14 +79,13 @@ struct api_identity {
 	uint8_t hash[PRIVATE_STORE_IDENTITY_SIZE]; /* of the client's SPKI, or of nobody's */
 	bool anonymous;				   /* no certificate came: the identity that all such callers share */
 };
-/* ERR_IDENTITY (told) where there must be a certificate. */
+/* What every operation on private data begins with. ERR_IDENTITY (told) where there must be a certificate, ERR_RATE
+ * (told, with retry_after_s) where too many of them came. */
 enum err api_identity(struct app *app, const struct http_req *r, struct api_identity *out, struct why *w) MUST_USE;
 
 /* ---- peer.c: what the operations of attested peers share ---- */
 /* 64 lower-case hex digits: a challenge or a hash. ERR_INVALID, told, on `field`. */
 enum err api_peer_hex(struct bytes text, uint8_t out[SHA256_SIZE], const char *field, struct why *w) MUST_USE;
-/* `"key":"-----BEGIN CERTIFICATE-----..."` */
-void api_peer_put_cert(struct buf *out, const char *key, struct bytes der);
 /* What was verified of the client at the other end of mutual TLS, borrowed until the next call. ERR_UNATTESTED, told.
  */
 enum err api_peer_caller(struct app *app, const struct http_req *r, const struct peer_facts **out,

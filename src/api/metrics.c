@@ -29,7 +29,8 @@ static void put_vsock(struct buf *b, const struct vsock_server *s)
 	struct vsock_counters c;
 	vsock_count(s, &c);
 	one(b, "vsock_requests_total", "counter", "Requests of the vsock JSON protocol that came whole.", c.requests);
-	one(b, "vsock_failed_total", "counter", "Replies of it that were errors.", c.failed);
+	one(b, "vsock_failed_total", "counter", "Replies of it that were errors, to connections that were not refused.",
+	    c.failed);
 	one(b, "vsock_connections", "gauge", "Connections of it open now.", c.connections_open);
 	one(b, "vsock_connections_total", "counter", "Connections of it accepted.", c.connections_total);
 	one(b, "vsock_connections_refused_total", "counter", "Connections of it refused by rate or at the limit.",
@@ -71,9 +72,9 @@ static void put_tls(struct buf *b, const struct http_server *s)
 
 static void put_private_data(struct buf *b, struct private_data *p)
 {
-	struct private_store_use use;
+	struct private_store_usage use;
 	struct why w = {0};
-	if (p == NULL || private_data_use(p, &use, &w) != ERR_OK)
+	if (p == NULL || private_data_usage(p, &use, &w) != ERR_OK)
 		return;
 	one(b, "private_data_items", "gauge", "Items of private data kept now.", (uint64_t)use.items);
 	one(b, "private_data_bytes", "gauge", "Bytes of private data kept now.", (uint64_t)use.bytes);
@@ -109,7 +110,8 @@ void api_metrics(void *ctx, struct http_req *r)
 	put_private_data(&b, app->private_data);
 	put_vsock(&b, app->vsock);
 	one(&b, "generated_keys", "gauge", "Generated keys kept now.", keys_count(app->keys));
-	by_reach(&b, "nsm_calls_total", "counter", "Attestations asked of the NSM.", app->budget.calls, BUDGET_REACHES);
+	by_reach(&b, "nsm_calls_total", "counter", "Attestations admitted to the NSM's queue.", app->budget.calls,
+		 BUDGET_REACHES);
 	by_reach(&b, "nsm_refused_total", "counter", "Attestations refused by rate or queue.", app->budget.refused,
 		 BUDGET_REACHES);
 	one(&b, "nsm_queue", "gauge", "NSM calls under way or waiting.", loop_jobs(app->loop, LANE_NSM));

@@ -18,16 +18,6 @@ enum err api_peer_hex(struct bytes text, uint8_t out[SHA256_SIZE], const char *f
 	return ERR_OK;
 }
 
-void api_peer_put_cert(struct buf *out, const char *key, struct bytes der)
-{
-	struct buf pem = BUF_INIT(2 * TLS_CERT_DER_MAX);
-	cert_pem_put(der, &pem);
-	out->failed = out->failed || pem.failed;
-	json_put_key(out, key);
-	json_put_string(out, buf_bytes(&pem));
-	buf_free(&pem);
-}
-
 enum err api_peer_caller(struct app *app, const struct http_req *r, const struct peer_facts **out, struct why *w)
 {
 	const struct tls_peer *peer = http_req_tls(r);
@@ -70,7 +60,7 @@ static void attested(struct http_req *r, struct http_job *j)
 	}
 	struct buf b = BUF_INIT(API_REPLY_MAX);
 	api_attested_put(&op->attested, false, &b);
-	api_peer_put_cert(&b, "certificate", tls_identity_cert(op->identity));
+	api_put_cert(&b, "certificate", tls_identity_cert(op->identity));
 	buf_put_str(&b, "}");
 	http_reply(r, 200, &b);
 	api_peer_report_drop(j);

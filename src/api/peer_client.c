@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "base/encode.h"
-
 struct op {
 	struct api_op api;
 	struct buf document, spki, reply;
@@ -25,18 +23,12 @@ static void drop(struct http_job *j)
 
 static enum err read_document(struct op *op, struct bytes text, struct why *w)
 {
-	static const char field[] = "attestation_document";
 	struct why inner = {0};
-	size_t n = 0;
-	op->document = BUF_INIT(BASE64_DECODED_MAX(BASE64_SIZE(VERIFY_DOCUMENT_MAX)));
-	uint8_t *to = text.n <= BASE64_SIZE(VERIFY_DOCUMENT_MAX) ? buf_reserve(&op->document, op->document.max) : NULL;
-	if (to == NULL || !base64_decode(text, to, &n) || n == 0 || n > VERIFY_DOCUMENT_MAX)
-		return why_tell(w, ERR_INVALID, field,
-				"Must be an attestation document of at most %d bytes in padded base64.",
-				VERIFY_DOCUMENT_MAX);
-	op->document.n = n;
+	const enum err e = peer_report_read(text, &op->document, w);
+	if (e != ERR_OK)
+		return e;
 	if (verify_nonce_unverified(buf_bytes(&op->document), &op->nonce, &inner) != ERR_OK)
-		return why_tell(w, inner.err, field, "%s", inner.text);
+		return why_tell(w, inner.err, "attestation_document", "%s", inner.text);
 	return ERR_OK;
 }
 
@@ -67,8 +59,8 @@ static enum err issue(struct op *op, struct why *w)
 		op->facts.verified_wall_ms = now_ms;
 		op->facts.lifetime_ms = lifetime_s * 1000;
 		buf_put_str(&op->reply, "{");
-		api_peer_put_cert(&op->reply, "certificate", buf_bytes(&der));
-		api_peer_put_cert(&op->reply, "ca_certificate", tls_ca_cert(app->peer_ca));
+		api_put_cert(&op->reply, "certificate", buf_bytes(&der));
+		api_put_cert(&op->reply, "ca_certificate", tls_ca_cert(app->peer_ca));
 		json_put_key(&op->reply, "expires_in_seconds");
 		json_put_int(&op->reply, lifetime_s);
 		buf_put_str(&op->reply, "}");

@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 
-static void put_pcrs(const struct verify_policy *p, struct buf *out)
+static void put_allowed_pcrs(const struct verify_policy *p, struct buf *out)
 {
-	json_put_key(out, "pcrs");
+	json_put_key(out, "allowed_pcrs");
 	buf_put_str(out, "{");
 	for (unsigned i = 0; i < NSM_PCRS_MAX; i++) {
 		char index[4];
@@ -33,10 +33,10 @@ void api_peer_client_get(void *ctx, struct http_req *r)
 	buf_put_str(&b, "{");
 	json_put_key(&b, "config_digest");
 	json_put_hex(&b, bytes_of(app->config_digest, SHA256_SIZE));
-	put_pcrs(app->peer_policy, &b);
+	put_allowed_pcrs(app->peer_policy, &b);
 	json_put_key(&b, "certificate_lifetime_seconds");
 	json_put_int(&b, app->config->peer_cert_lifetime);
-	api_peer_put_cert(&b, "ca_certificate", tls_ca_cert(app->peer_ca));
+	api_put_cert(&b, "ca_certificate", tls_ca_cert(app->peer_ca));
 	buf_put_str(&b, "}");
 	http_reply(r, 200, &b);
 }

@@ -43,10 +43,12 @@ void api_private_data_get(void *ctx, struct http_req *r)
 	struct op *op = api_begin(app, r, sizeof *op, drop);
 	if (op == NULL)
 		return;
-	/* Without an id the parameter is empty, which asks for the latest. */
+	/* Without an id the parameter is empty, which asks for the latest. HEAD takes the same way: the content type is
+	 * inside what is sealed. */
 	if (api_identity(app, r, &who, &op->api.why) != ERR_OK ||
 	    private_data_find(app->private_data, who.hash, http_param(r), &op->row, &op->api.why) != ERR_OK ||
-	    http_charge(r, op->row.sealed.n, &op->api.why) != ERR_OK) {
+	    http_charge(r, op->row.sealed.max, &op->api.why) != ERR_OK ||
+	    private_data_read(app->private_data, &op->row, &op->api.why) != ERR_OK) {
 		api_abort(r, &op->api);
 		return;
 	}

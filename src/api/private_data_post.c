@@ -5,6 +5,9 @@
 
 static const char default_type[] = "application/octet-stream";
 
+_Static_assert((int)HTTP_TYPE_MAX == (int)PRIVATE_DATA_TYPE_MAX,
+	       "every content type that can be kept can be sent, and no other");
+
 struct op {
 	struct api_op api;
 	struct api_identity who;

@@ -1,30 +1,11 @@
 /* budget.c - how often the NSM may be asked, and by whom. */
 #include "budget.h"
 
-void budget_bucket_init(struct budget_bucket *b, int64_t rate, int64_t burst, int64_t now_ms)
-{
-	*b = (struct budget_bucket){rate, burst, burst * 1000, now_ms};
-}
-
-unsigned budget_bucket_take(struct budget_bucket *b, int64_t now_ms)
-{
-	const int64_t full = b->burst * 1000;
-	const int64_t added = (now_ms - b->at_ms) * b->rate;
-	b->at_ms = now_ms;
-	b->milli_tokens = added >= full - b->milli_tokens ? full : b->milli_tokens + added;
-	if (b->milli_tokens >= 1000) {
-		b->milli_tokens -= 1000;
-		return 0;
-	}
-	const int64_t ms = (1000 - b->milli_tokens + b->rate - 1) / b->rate;
-	return (unsigned)((ms + 999) / 1000);
-}
-
 void budget_init(struct budget *b, int64_t rate, int64_t burst, int64_t queue, int64_t now_ms)
 {
 	*b = (struct budget){.outside_max = (queue + 1) / 2};
 	for (size_t i = 0; i < BUDGET_REACHES; i++)
-		budget_bucket_init(&b->bucket[i], rate, burst, now_ms);
+		bucket_init(&b->bucket[i], rate, burst, now_ms);
 }
 
 enum err budget_take(struct budget *b, enum budget_reach r, int64_t now_ms, struct why *w)
@@ -36,7 +17,7 @@ enum err budget_take(struct budget *b, enum budget_reach r, int64_t now_ms, stru
 		w->retry_after_s = 1;
 		return w->err;
 	}
-	const unsigned wait_s = budget_bucket_take(&b->bucket[r], now_ms);
+	const unsigned wait_s = bucket_take(&b->bucket[r], now_ms);
 	if (wait_s > 0) {
 		b->refused[r]++;
 		(void)why_tell(w, ERR_RATE, NULL,

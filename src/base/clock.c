@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <limits.h>
 #include <string.h>
 #include <time.h>
 
@@ -33,6 +34,12 @@ static int64_t wall_ms(void *ctx)
 struct clock clock_system(void)
 {
 	return (struct clock){NULL, mono_us, boot_ms, wall_ms};
+}
+
+int clock_left_ms(const struct clock *c, int64_t until_ms)
+{
+	const int64_t left = until_ms - clock_mono(c);
+	return left <= 0 ? 0 : left < INT_MAX ? (int)left : INT_MAX;
 }
 
 static void put_digits(char *to, size_t width, unsigned v)

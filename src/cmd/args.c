@@ -2,6 +2,7 @@
 #include "args.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,11 +104,21 @@ int args_only(const struct args *a, const char **out)
 	return CMD_OK;
 }
 
+int args_int(const struct args *a, const char *name, int64_t lo, int64_t hi, int64_t *out)
+{
+	const char *text = args_value(a, name);
+	return text == NULL || args_number(text, lo, hi, out)
+		       ? CMD_OK
+		       : args_fault(a, "%s must be a number from %" PRId64 " to %" PRId64 ", not `%s`", name, lo, hi,
+				    text);
+}
+
 bool args_number(const char *text, int64_t lo, int64_t hi, int64_t *out)
 {
 	const bool minus = lo < 0 && text[0] == '-';
 	int64_t v = 0;
-	if (text[minus] == '\0')
+	/* 010 is eight to some. */
+	if (text[minus] == '\0' || (text[minus] == '0' && text[minus + 1] != '\0'))
 		return false;
 	for (const char *p = text + minus; *p != '\0'; p++)
 		if (*p < '0' || *p > '9' || __builtin_mul_overflow(v, 10, &v) ||

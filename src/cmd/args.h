@@ -36,6 +36,9 @@ int args_fault(const struct args *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 bool args_has(const struct args *a, const char *name);
 const char *args_value(const struct args *a, const char *name); /* NULL: not given */
 
+/* An option's number; where it was not given *out is not touched. CMD_OK, or CMD_USAGE with the range told. */
+int args_int(const struct args *a, const char *name, int64_t lo, int64_t hi, int64_t *out);
+
 /* CMD_USAGE if there are arguments. */
 int args_none(const struct args *a);
 /* The only argument, or NULL if there is none; CMD_USAGE if there are more. */

@@ -51,6 +51,7 @@ static const struct help_part help[] = {
 	 .rows = tls_rows},
 	{.rows = enclave_pin_rows},
 	{.rows = policy_rows},
+	{.rows = policy_kind_rows},
 	{.rows = policy_value_rows},
 	{0},
 };
@@ -124,7 +125,6 @@ static enum err save_cert(const struct attesting *a, struct why *w)
 static enum err fetch_and_verify(struct attesting *a, struct why *w)
 {
 	enum err e;
-	a->server.crypto = a->crypto;
 	a->asked.crypto = a->crypto;
 	a->asked.server = &a->server;
 	a->asked.policy = &a->policy;
@@ -335,7 +335,7 @@ static int read_line(struct attesting *a, const struct args *line)
 		return status;
 	if (url == NULL)
 		return args_fault(line, "--url URL must say which server to ask");
-	if (remote_init(&a->server, url, &w) != ERR_OK || policy_flags_make(line, &a->policy, &w) != ERR_OK)
+	if (remote_init(&a->server, "--url", url, &w) != ERR_OK || policy_flags_make(line, &a->policy, &w) != ERR_OK)
 		return cmd_fail(&w);
 	a->tls = a->server.url.tls;
 	status = check_purpose(line, a);

@@ -26,7 +26,8 @@ static const struct help_row common_rows[] = {
 	{"--cid", "N", "the enclave's CID; without it nitro-cli describe-enclaves tells, if one enclave runs"},
 	{"--port", "N", "the port that its server listens on (9000)"},
 	{"--to", "TARGET", "in place of both: vsock:CID:PORT, unix:PATH or tcp:HOST:PORT, through a proxy"},
-	{"--timeout", "SECONDS", "the longest that the answer may take (30)"},
+	{"--timeout", "SECONDS",
+	 "the longest that the answer may take (30); a name's look-up and nitro-cli (10 s) take their own time besides"},
 	{"--json", NULL,
 	 "one JSON object: the server's reply; with --verify its members as far as they are signed, null unless "
 	 "verified, and verified, verification (the verdict) and verification_error"},
@@ -121,15 +122,14 @@ static int read_text(const struct client *c, const char *option, size_t min, siz
 
 static int read_values(struct client *c)
 {
-	const char *timeout = args_value(c->line, "--timeout");
 	int64_t s = TIMEOUT_S;
-	if (timeout != NULL && !args_number(timeout, 1, TIMEOUT_MAX_S, &s))
-		return args_fault(c->line, "--timeout must be a number of seconds from 1 to %d, not `%s`",
-				  TIMEOUT_MAX_S, timeout);
+	int status = args_int(c->line, "--timeout", 1, TIMEOUT_MAX_S, &s);
+	if (status != CMD_OK)
+		return status;
 	c->timeout_ms = s * 1000;
 	if (c->json && c->save != NULL && strcmp(c->save, "-") == 0)
 		return args_fault(c->line, "--save - and --json cannot both have the standard output");
-	const int status = read_text(c, "--user-data", 0, NSM_USER_DATA_MAX, &c->user_data);
+	status = read_text(c, "--user-data", 0, NSM_USER_DATA_MAX, &c->user_data);
 	return status == CMD_OK ? read_text(c, "--nonce", 1, NSM_NONCE_MAX, &c->nonce) : status;
 }
 

@@ -82,6 +82,13 @@ static enum err take_document(struct client *c, struct why *w)
 	return ERR_OK;
 }
 
+/* text: NULL for any. */
+static bool is_text(const struct json_value *reply, const char *member, const char *text)
+{
+	const struct json_value *v = json_get(reply, member);
+	return v != NULL && json_type(v) == JSON_STRING && (text == NULL || bytes_is(json_string(v), text));
+}
+
 static enum err read_reply(struct client *c, struct why *w)
 {
 	const struct json_value *reply = json_root(c->reply);
@@ -92,7 +99,13 @@ static enum err read_reply(struct client *c, struct why *w)
 		return refused(json_get(reply, "error"), w);
 	if (success == NULL || json_type(success) != JSON_TRUE)
 		return foreign(c, "its member success is neither true nor false", w);
-	return c->action & CLIENT_FETCHES ? take_document(c, w) : ERR_OK;
+	if (c->action & CLIENT_FETCHES)
+		return take_document(c, w);
+	if (c->action == CLIENT_PING && !is_text(reply, "message", "pong"))
+		return foreign(c, "its member message is not pong", w);
+	if (c->action == CLIENT_STATUS && !is_text(reply, "status", NULL))
+		return foreign(c, "its member status is no text", w);
+	return ERR_OK;
 }
 
 enum err client_ask(struct client *c, struct why *w)

@@ -212,7 +212,7 @@ static int show_beside(const struct client *c, bool good, const struct why *said
 	int status = CMD_OK;
 	if (buf_check(&out, &w) != ERR_OK)
 		status = cmd_fail(&w);
-	else
+	else if (out.n > 0)
 		fwrite(out.p, 1, out.n, stderr);
 	if (status == CMD_OK && good)
 		status = cmd_print(&document);

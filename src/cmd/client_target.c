@@ -63,13 +63,13 @@ int client_target(struct client *c)
 	const char *to = args_value(c->line, "--to"), *cid = args_value(c->line, "--cid"),
 		   *port = args_value(c->line, "--port");
 	int64_t cid_n = 0, port_n = VSOCK_PORT;
+	int status;
 	if (to != NULL && (cid != NULL || port != NULL))
 		return args_fault(c->line, "--to says all that %s does: leave one of them out",
 				  cid != NULL ? "--cid" : "--port");
-	if (cid != NULL && !args_number(cid, 0, CID_MAX, &cid_n))
-		return args_fault(c->line, "--cid must be a number from 0 to %u, not `%s`", (unsigned)CID_MAX, cid);
-	if (port != NULL && !args_number(port, 1, PORT_MAX, &port_n))
-		return args_fault(c->line, "--port must be a number from 1 to %u, not `%s`", (unsigned)PORT_MAX, port);
+	if ((status = args_int(c->line, "--cid", 0, CID_MAX, &cid_n)) != CMD_OK ||
+	    (status = args_int(c->line, "--port", 1, PORT_MAX, &port_n)) != CMD_OK)
+		return status;
 	if (to != NULL)
 		return use(c, "--to", to);
 	return cid != NULL ? use_cid(c, cid_n, port_n) : find(c, port_n);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/encode.h"
 
@@ -20,9 +21,19 @@ static enum err read_key(struct bytes text, struct secret *key, struct why *w)
 		       name, SESSION_KEK_SIZE, good ? ", and not zeros only" : "", SESSION_KEK_SIZE);
 }
 
+/* /proc/PID/environ shows these very bytes, and an environment may name the same variable twice. */
+static void wipe_all(void)
+{
+	const size_t n = sizeof name - 1;
+
+	for (char **at = environ; *at != NULL; at++)
+		if (strncmp(*at, name, n) == 0 && (*at)[n] == '=')
+			mem_wipe(*at + n + 1, strlen(*at + n + 1));
+}
+
 enum err enclave_key_take(struct session_kek *out, struct why *w)
 {
-	char *value = getenv(name);
+	const char *value = getenv(name);
 	struct session_kek k = {0};
 
 	if (value == NULL)
@@ -30,8 +41,7 @@ enum err enclave_key_take(struct session_kek *out, struct why *w)
 	enum err e = secret_new_locked(&k.key, w);
 	if (e == ERR_OK)
 		e = read_key(bytes_str(value), k.key, w);
-	/* /proc/PID/environ shows these very bytes. */
-	mem_wipe(value, strlen(value));
+	wipe_all();
 	(void)unsetenv(name);
 	if (e != ERR_OK) {
 		session_kek_close(&k);

@@ -41,6 +41,7 @@ int cmd_print(const struct buf *b)
 	struct why w = {0};
 	if (buf_check(b, &w) != ERR_OK)
 		return cmd_fail(&w);
-	fwrite(b->p, 1, b->n, stdout);
+	if (b->n > 0)
+		fwrite(b->p, 1, b->n, stdout);
 	return cmd_printed();
 }

@@ -32,14 +32,6 @@ static enum err check_vsock(const struct net_addr *a, const char *text, struct w
 		text);
 }
 
-static enum err check_any(const struct net_addr *a, const char *text, struct why *w)
-{
-	(void)a;
-	(void)text;
-	(void)w;
-	return ERR_OK;
-}
-
 /* A socket that we make is 0660; systemd makes them 0666 unless told otherwise, and that would be the whole API for
  * everybody on the machine. */
 static enum err check_mode(const struct net_addr *a, const char *text, struct why *w)
@@ -62,20 +54,21 @@ enum { LINGER_MS = 1000 }; /* for a TLS client to take the last bytes */
 /* The keys, which are also what FileDescriptorName= in a socket unit may be. */
 static const struct rule {
 	const char *key;
-	size_t text; /* of struct config */
-	enum err (*check)(const struct net_addr *a, const char *text, struct why *w);
-	bool guarded; /* an inherited Unix socket may not be open to everybody */
-	const char *scheme;
+	size_t text;								      /* of struct config */
+	enum err (*check)(const struct net_addr *a, const char *text, struct why *w); /* NULL: any will do */
+	bool guarded;	       /* an inherited Unix socket may not be open to everybody */
 	enum http_reach reach; /* of what speaks HTTP */
+	const char *scheme;    /* of TCP */
+	bool named;	       /* allowed_hosts may name it */
 } rules[LISTENER_USES] = {
-	[LISTENER_LOCAL] = {"listen", offsetof(struct config, listen), check_local, true, "http", HTTP_LOCAL},
-	[LISTENER_PUBLIC] = {"public_listen", offsetof(struct config, public_listen), check_any, false, "http",
-			     HTTP_PUBLIC},
-	[LISTENER_VSOCK] = {"vsock_listen", offsetof(struct config, vsock_listen), check_vsock, false, "http", 0},
-	[LISTENER_TLS] = {"tls_listen", offsetof(struct config, tls_listen), check_any, false, "https", HTTP_TLS},
-	[LISTENER_PEER] = {"peer_listen", offsetof(struct config, peer_listen), check_any, false, "http", HTTP_PEER},
-	[LISTENER_PEER_TLS] = {"peer_tls_listen", offsetof(struct config, peer_tls_listen), check_any, false, "https",
-			       HTTP_PEER_TLS},
+	[LISTENER_LOCAL] = {"listen", offsetof(struct config, listen), check_local, true, HTTP_LOCAL, "http", false},
+	[LISTENER_PUBLIC] = {"public_listen", offsetof(struct config, public_listen), NULL, false, HTTP_PUBLIC, "http",
+			     false},
+	[LISTENER_VSOCK] = {"vsock_listen", offsetof(struct config, vsock_listen), check_vsock, false, 0, "tcp", false},
+	[LISTENER_TLS] = {"tls_listen", offsetof(struct config, tls_listen), NULL, false, HTTP_TLS, "https", true},
+	[LISTENER_PEER] = {"peer_listen", offsetof(struct config, peer_listen), NULL, false, HTTP_PEER, "http", true},
+	[LISTENER_PEER_TLS] = {"peer_tls_listen", offsetof(struct config, peer_tls_listen), NULL, false, HTTP_PEER_TLS,
+			       "https", true},
 };
 
 /* The keys with commas between them, and `last` before the last. */
@@ -93,7 +86,7 @@ static enum err read_key(struct net_addr *out, const struct rule *r, const char 
 	const enum err e = net_parse(out, text, w);
 	if (e != ERR_OK)
 		return why_set(w, e, "%s = %.128s: %s", r->key, text, w->text);
-	return r->check(out, text, w);
+	return r->check != NULL ? r->check(out, text, w) : ERR_OK;
 }
 
 /* The address of a socket that the service manager gave. */
@@ -104,7 +97,7 @@ static enum err read_inherited(struct net_addr *out, const struct rule *r, int f
 	if (e != ERR_OK)
 		return e;
 	net_text(out, r->scheme, text);
-	e = r->check(out, text, w);
+	e = r->check != NULL ? r->check(out, text, w) : ERR_OK;
 	return e == ERR_OK && r->guarded ? check_mode(out, text, w) : e;
 }
 
@@ -253,11 +246,11 @@ static enum err open_http(const struct app *app, enum listener_use use, const st
 		.reach = rules[use].reach,
 		/* On Unix sockets and vsock a client makes its Host up; a page in a browser reaches neither. */
 		.any_host = a->kind != NET_TCP,
-		.hosts = use == LISTENER_LOCAL || use == LISTENER_PUBLIC ? "" : c->allowed_hosts,
+		.hosts = rules[use].named ? c->allowed_hosts : "",
 		.tls = use == LISTENER_TLS	  ? app->tls
 		       : use == LISTENER_PEER_TLS ? app->peer_tls
 						  : NULL,
-		.tls_limits = {c->tls_handshake_timeout * 1000, c->tls_handshakes, LINGER_MS},
+		.tls_limits = {c->tls_handshake_timeout * 1000, c->tls_handshakes, c->reply_timeout * 1000, LINGER_MS},
 	};
 	return http_listen(app->http, fd, &how, w);
 }

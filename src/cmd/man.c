@@ -19,6 +19,10 @@ static const char description[] =
 static const struct help_row files[] = {
 	{"/etc/attestd/attestd.conf", NULL,
 	 "The configuration that attestd.service reads. No other is read unless --config or ATTESTD_CONFIG names it."},
+	{"/etc/attestd/proxy.env", NULL,
+	 "The environment of attestd-proxy.service: what it carries, and its further options."},
+	{"attestd.service, attestd.socket", NULL, "The units of systemd for attestd serve, inside an enclave."},
+	{"attestd-proxy.service, attestd-proxy.socket", NULL, "Those for attestd proxy, on the parent instance."},
 	{"/dev/nsm", NULL, "The Nitro Secure Module, inside an enclave."},
 	{"attestd.db", NULL, "The sessions, sealed, where db names no other file."},
 	{0},
@@ -30,6 +34,13 @@ static const struct help_row environment[] = {
 	 "A key of the configuration in capitals, such as ATTESTD_LISTEN. It overrides the file. One that names no key is an "
 	 "error."},
 	{"BIND_ADDR, ENCLAVE_CID, ENCLAVE_PORT", NULL, "What attestd proxy carries where no option tells."},
+	{"USE_TLS, TLS_CERT_PATH, TLS_KEY_PATH", NULL,
+	 "With USE_TLS=true the other two (cert.pem and key.pem where they are not set) name tls_cert_file and tls_key_file of "
+	 "attestd serve, where nothing else sets those. USE_TLS=false beside tls_listen is an error. Without USE_TLS they are "
+	 "not looked at."},
+	{"ENCLAVE_KEY_BASE64", NULL,
+	 "The key that seals private data in place of kek_file: 32 bytes in base64. attestd serve wipes it from its environment "
+	 "at once, and refuses it with a real NSM, because whoever starts the enclave would know it."},
 	{"NO_COLOR", NULL, "No colours, if it is not empty. There are none without a terminal, or if TERM is dumb."},
 	{"LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES, NOTIFY_SOCKET, WATCHDOG_PID, WATCHDOG_USEC, RUNTIME_DIRECTORY, "
 	 "CREDENTIALS_DIRECTORY",
@@ -255,7 +266,7 @@ static void put_page(struct page *p, const struct command *all)
 	for_each(p, all, put_examples);
 	buf_put_str(p->out, ".EE\n");
 	put_heading(p, "SH", "SEE ALSO");
-	put_text(p, "systemd.service(5), systemd.socket(5), openssl(1), vsock(7)");
+	put_text(p, "systemctl(1), systemd.service(5), systemd.socket(5), openssl(1), vsock(7)");
 }
 
 static int print(const struct args *a)

@@ -122,12 +122,6 @@ static int spawn(int output, pid_t *pid)
 	return error;
 }
 
-static int left_ms(const struct clock *clock, int64_t deadline)
-{
-	const int64_t left = deadline - clock_mono(clock);
-	return left > 0 ? (int)left : 0;
-}
-
 static enum err too_late(struct why *w)
 {
 	return why_set(w, ERR_ENVIRONMENT,
@@ -137,7 +131,7 @@ static enum err too_late(struct why *w)
 
 static enum err read_output(int fd, const struct clock *clock, int64_t deadline, struct buf *out, struct why *w)
 {
-	for (int left; (left = left_ms(clock, deadline)) > 0;) {
+	for (int left; (left = clock_left_ms(clock, deadline)) > 0;) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 		if (poll(&p, 1, left) <= 0)
 			continue;
@@ -173,7 +167,7 @@ static enum err wait_for(pid_t pid, const struct clock *clock, int64_t deadline,
 {
 	siginfo_t end = {.si_pid = 0};
 	while (waitid(P_PID, (id_t)pid, &end, WEXITED | WNOHANG | WNOWAIT) == 0 && end.si_pid == 0 &&
-	       left_ms(clock, deadline) > 0)
+	       clock_left_ms(clock, deadline) > 0)
 		(void)poll(NULL, 0, CHECK_MS);
 	return end.si_pid == pid ? judge(&end, w) : too_late(w);
 }

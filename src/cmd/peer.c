@@ -28,7 +28,7 @@ static const struct help_part help[] = {
 	{.text = "Run in an enclave, this proves the enclave to the peer at URL and has the peer prove itself, before either "
 		 "relies on the other; then it connects by mutual TLS, in which both must use the keys that were attested, and "
 		 "pings. The steps are cert, report, verify, challenge, client, connect and ping; the one that fails is named. The "
-		 "server is verified before this side attests itself. The key is made for this one connection."},
+		 "server is verified before this side attests itself. The key is made for this run."},
 	{.rows = rows},
 	{.text = "The configuration must be the server's: both attest the digest of what attestd config show --security prints, "
 		 "and refuse another.",
@@ -48,8 +48,8 @@ static int read_url(const struct args *a, const char *option, bool tls, struct r
 	if (url == NULL)
 		return args_fault(a, "%s URL must say where the server's %s is", option,
 				  tls ? "peer_tls_listen" : "peer_listen");
-	if (remote_init(out, url, &w) != ERR_OK)
-		return args_fault(a, "%s%s", option, w.text + sizeof "--url" - 1);
+	if (remote_init(out, option, url, &w) != ERR_OK)
+		return args_fault(a, "%s", w.text);
 	if (out->url.tls != tls)
 		return args_fault(a,
 				  tls ? "%s must be a URL with TLS: https://, https+unix: or https+vsock:"
@@ -62,20 +62,16 @@ static int read_url(const struct args *a, const char *option, bool tls, struct r
 static int read_line(struct peer *p)
 {
 	const struct args *a = p->line;
-	const char *timeout = args_value(a, "--timeout");
 	int64_t s = TIMEOUT_S;
 	int status = args_none(a);
 	if (status == CMD_OK)
 		status = read_url(a, "--url", false, &p->attest);
 	if (status == CMD_OK)
 		status = read_url(a, "--tls", true, &p->mutual);
-	if (status != CMD_OK)
-		return status;
-	if (timeout != NULL && !args_number(timeout, 1, TIMEOUT_MAX_S, &s))
-		return args_fault(a, "--timeout must be a number of seconds from 1 to %d, not `%s`", TIMEOUT_MAX_S,
-				  timeout);
+	if (status == CMD_OK)
+		status = args_int(a, "--timeout", 1, TIMEOUT_MAX_S, &s);
 	p->attest.timeout_ms = p->mutual.timeout_ms = s * 1000;
-	return CMD_OK;
+	return status;
 }
 
 static int meet(struct peer *p, const struct options *o)

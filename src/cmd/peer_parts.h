@@ -30,7 +30,7 @@ struct peer {
 	struct config *config;
 	struct log *log;
 	struct verify_policy policy;   /* for the server */
-	struct tls_identity *identity; /* made for this one connection */
+	struct tls_identity *identity; /* made for this run */
 	/* the other side */
 	struct buf cert, key; /* of the mutual-TLS listener, in DER: the certificate, and its key */
 	uint8_t key_hash[SHA256_SIZE];

@@ -10,47 +10,6 @@
 
 enum { CERT_LIFE_S = 3600 }; /* of our own; nobody relies on it */
 
-static enum err start_attesting(struct peer *p, struct why *w)
-{
-	const struct config *c = p->config;
-	struct app *app = &p->app;
-	const struct attest_options claims = {
-		.agent = c->agent,
-		.guardrail = c->guardrail,
-		.metadata_file = c->metadata_file,
-		.info_name = c->info_name,
-		.info_version = c->info_version[0] != '\0' ? c->info_version : ATTESTD_VERSION,
-		.info_build = c->info_build,
-		.root = verify_aws_root(),
-	};
-	enum err e = start_nsm(app, p->log, w);
-	if (e != ERR_OK)
-		return e;
-	if (nsm_is_dummy(app->nsm))
-		return why_set(
-			w, ERR_CONFIG,
-			"nsm = %s signs nothing, so no peer would believe it: attested peers need nsm = device, or a "
-			"simulator",
-			c->nsm);
-	if ((e = verify_new(&app->verify, app->crypto, app->clock, w)) != ERR_OK)
-		return e;
-	return attest_new(&app->attest, &claims, app->nsm, app->crypto, app->verify, app->clock, p->log, w);
-}
-
-/* Where nothing is pinned: whoever runs the same image as we do. */
-static enum err make_policy(struct peer *p, struct why *w)
-{
-	struct attest_doc *own = NULL;
-	enum err e = policy_flags_over(p->line, p->config, &p->policy, w);
-	if (e == ERR_OK && p->policy.n_pins == 0) {
-		e = attest_doc_make(p->app.attest, bytes_of(NULL, 0), NULL, bytes_of(NULL, 0), &own, w);
-		if (e == ERR_OK)
-			e = peer_policy_same(own, &p->policy, w);
-		attest_doc_free(own);
-	}
-	return e == ERR_OK ? peer_policy_check(&p->policy, w) : e;
-}
-
 enum err peer_self(struct peer *p, const struct options *o, struct why *w)
 {
 	struct app *app = &p->app;
@@ -64,9 +23,12 @@ enum err peer_self(struct peer *p, const struct options *o, struct why *w)
 		return e;
 	app->config = p->config;
 	app->random = crypto_random(app->crypto);
-	p->mutual.crypto = app->crypto;
-	if ((e = start_config_digest(app, w)) != ERR_OK || (e = start_attesting(p, w)) != ERR_OK ||
-	    (e = make_policy(p, w)) != ERR_OK)
+	if ((e = start_config_digest(app, w)) != ERR_OK || (e = start_nsm(app, p->log, w)) != ERR_OK ||
+	    (e = start_attest(app, p->log, w)) != ERR_OK ||
+	    (e = policy_flags_over(p->line, p->config, &p->policy, w)) != ERR_OK ||
+	    /* Whoever names a file means it to say whom to trust. */
+	    (args_value(p->line, "--policy") != NULL && (e = peer_policy_check(&p->policy, w)) != ERR_OK) ||
+	    (e = start_peer_policy(app, &p->policy, w)) != ERR_OK)
 		return e;
 	return tls_identity_new(app->crypto, "attestd peer", NULL, 0, clock_wall(&p->clock) / 1000, CERT_LIFE_S,
 				&p->identity, w);

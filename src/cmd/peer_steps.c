@@ -119,15 +119,17 @@ static enum err get_report(struct peer *p, struct why *w)
 static enum err verify_report(struct peer *p, struct why *w)
 {
 	struct peer_claims want = {.role = PEER_SERVER};
-	struct buf document = BUF_INIT(BASE64_DECODED_MAX(BASE64_SIZE(VERIFY_DOCUMENT_MAX)));
-	struct buf cert = BUF_INIT(0);
+	struct buf document = BUF_INIT(0), cert = BUF_INIT(0);
+	struct why inner = {0};
 	struct bytes text;
 	enum err e = member(json_get(json_root(p->report), "attestation_document"), "document", &text, w);
 	if (e != ERR_OK)
 		goto out;
-	uint8_t *to = text.n <= BASE64_SIZE(VERIFY_DOCUMENT_MAX) ? buf_reserve(&document, document.max) : NULL;
-	if (to == NULL || !base64_decode(text, to, &document.n)) {
-		e = malformed("attestation_document", w);
+	if ((e = peer_report_read(text, &document, &inner)) != ERR_OK) {
+		if (e == ERR_INVALID)
+			e = malformed("attestation_document", w);
+		else
+			*w = inner;
 		goto out;
 	}
 	memcpy(want.key_hash, p->key_hash, SHA256_SIZE);
@@ -265,12 +267,25 @@ static enum err go(struct peer *p, struct why *w)
 	return e;
 }
 
+/* Is this what comes of it where the server's key was renewed in between? What a server refuses for is a sentence. */
+static bool is_about_its_key(const struct peer *p, enum err e, const struct why *w)
+{
+	switch (p->step) {
+	case STEP_VERIFY:
+		return e == ERR_UNATTESTED && strcmp(w->field, "key_hash") == 0;
+	case STEP_CLIENT:
+		return e == ERR_INVALID && strstr(w->text, ": peer_key_hash: ") != NULL;
+	default:
+		return e == ERR_UNATTESTED && p->step >= STEP_CONNECT;
+	}
+}
+
 /* Has the server another key by now than the one that was refused, or for whom we were? */
-static bool is_renewed(struct peer *p)
+static bool is_renewed(struct peer *p, enum err e, const struct why *w)
 {
 	struct why unsaid = {0};
 	uint8_t before[SHA256_SIZE];
-	if (p->step < STEP_VERIFY)
+	if (!is_about_its_key(p, e, w))
 		return false;
 	memcpy(before, p->key_hash, sizeof before);
 	return get_cert(p, &unsaid) == ERR_OK && memcmp(before, p->key_hash, sizeof before) != 0;
@@ -279,7 +294,7 @@ static bool is_renewed(struct peer *p)
 enum err peer_connect(struct peer *p, struct why *w)
 {
 	enum err e = go(p, w);
-	for (int n = 1; n < BEGINNINGS_MAX && e != ERR_OK && is_renewed(p); n++) {
+	for (int n = 1; n < BEGINNINGS_MAX && e != ERR_OK && is_renewed(p, e, w); n++) {
 		forget(p);
 		e = go(p, w);
 	}

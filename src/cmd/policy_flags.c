@@ -16,6 +16,9 @@ const struct help_row policy_rows[] = {
 	{"--max-age", "SECONDS", "the oldest document that will do (300), by the NSM's clock; any: every age"},
 	{"--allow-debug", NULL, "accept an enclave in debug mode, which protects nothing"},
 	{"--root", "PEM", "a file with the root to trust in place of AWS's: a simulator's"},
+	{0},
+};
+const struct help_row policy_kind_rows[] = {
 	{"--at", "TIME", "judge as of now (default), document (its own time), or Unix seconds"},
 	{"--purpose", "P", "what the document must have been made for: attestation, key-exchange, info, ..."},
 	{0},
@@ -101,8 +104,8 @@ static enum err put_values(const struct args *a, struct verify_policy *p, struct
 		{policy_value_rows, "--nonce", verify_policy_nonce},
 		{policy_value_rows, "--user-data", verify_policy_user_data},
 		{policy_rows, "--max-age", verify_policy_max_age},
-		{policy_rows, "--at", verify_policy_at},
-		{policy_rows, "--purpose", verify_policy_purpose},
+		{policy_kind_rows, "--at", verify_policy_at},
+		{policy_kind_rows, "--purpose", verify_policy_purpose},
 	};
 	for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
 		const char *value = takes(a->command, values[i].rows) ? args_value(a, values[i].flag) : NULL;

@@ -12,6 +12,8 @@
 #include "verify.h"
 
 extern const struct help_row policy_rows[];
+/* --at and --purpose, for commands that leave both open. */
+extern const struct help_row policy_kind_rows[];
 /* --nonce and --user-data. A command that has them in another sense tells of its own in place of these, and
  * policy_flags_make leaves them to it. */
 extern const struct help_row policy_value_rows[];

@@ -27,10 +27,10 @@ static enum err check_mode(const char *what, const char *path, mode_t loose, str
 {
 	if (loose == 0)
 		return ERR_OK;
-	return why_set(w, ERR_ENVIRONMENT,
-		       "%s %s may be read or written by others than you (mode %04o), so it may not be secret any "
-		       "more. If nobody had a look at it, mend it: chmod 600 %s",
-		       what, path, (unsigned)loose, path);
+	return why_set(
+		w, ERR_ENVIRONMENT,
+		"%s may be read or written by others (mode %04o). If nobody had a look at it, mend it: chmod 600 %s",
+		what, (unsigned)loose, path);
 }
 
 static enum err read_fd(const char *what, const char *path, int fd, size_t max, struct buf *out, struct why *w)

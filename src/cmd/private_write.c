@@ -86,7 +86,7 @@ static char *name_temporary(const char *path)
 }
 
 /* A file of that name that others may write, or of somebody else's, is none of ours. */
-static bool is_leftover(int fd)
+static bool is_leftover(int fd, bool *only_name)
 {
 	struct stat st;
 	if (fstat(fd, &st) != 0)
@@ -94,6 +94,7 @@ static bool is_leftover(int fd)
 	const bool ours = S_ISREG(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 	if (!ours)
 		errno = EEXIST;
+	*only_name = st.st_nlink == 1;
 	return ours;
 }
 
@@ -105,14 +106,14 @@ static bool sweep(const char *temporary)
 			errno = EEXIST;
 		return errno == ENOENT;
 	}
-	bool good = is_leftover(fd);
+	bool only_name = false, good = is_leftover(fd, &only_name);
 	if (good && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
 		good = false;
 		errno = EBUSY;
 	}
 	/* Else who had it locked has removed or placed it. */
 	if (good && private_is_at(fd, temporary))
-		good = private_wipe(fd) && unlink(temporary) == 0;
+		good = (!only_name || private_wipe(fd)) && unlink(temporary) == 0; /* as discard_old */
 	const int error = errno;
 	(void)close(fd);
 	errno = error;

@@ -1,7 +1,6 @@
 /* proxy.c - `attestd proxy`: byte streams across the enclave's edge, on the parent instance or inside. */
 #include "cmd.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,23 +19,24 @@ enum {
 	CONNECTIONS = 1024,
 	CONNECTIONS_MAX = 100000,
 	PER_SOURCE = 256,
-	LOOK_UPS = 2, /* threads: a resolver that is slow with one name does not keep another waiting */
 	REFUSALS_MS = 10000,
 	SPARE_DESCRIPTORS = 64 /* the listeners are counted by themselves */
 };
 
 static const struct help_row rows[] = {
 	{"--listen", "ADDRESS...",
-	 "where it takes connections: tcp:127.0.0.1:PORT, tcp:[::1]:PORT, unix:PATH, vsock:PORT, or fd:NAME, a socket that "
-	 "the service manager passed under that FileDescriptorName="},
+	 "where it takes connections: tcp:IPV4:PORT, tcp:[IPV6]:PORT ([::] is IPv6 alone), unix:PATH, vsock:PORT, or fd:NAME, "
+	 "a socket that the service manager passed under that FileDescriptorName="},
 	{"--to", "TARGET...",
 	 "where the n-th --to takes the connections of the n-th --listen: tcp:HOST:PORT, unix:PATH or vsock:CID:PORT"},
 	{"--connect-timeout", "SECONDS",
 	 "how long a connection waits for a target that is down (1 to 3600, default 10); it is tried over and over "
 	 "meanwhile"},
 	{"--idle-timeout", "SECONDS",
-	 "how long a connection may carry nothing either way before it is broken (1 to 604800, default 300)"},
-	{"--max-connections", "N", "connections at once (1 to 100000, default 1024); one more is closed"},
+	 "how long a connection may carry nothing either way, and an end take nothing of what is there for it, before it is "
+	 "broken (1 to 604800, default 300)"},
+	{"--max-connections", "N",
+	 "connections at once (1 to 100000, default 1024); one more is reset. Each may take six descriptors (LimitNOFILE=)"},
 	{"--max-per-source", "N",
 	 "connections at once of one IPv4 address, IPv6 /64, CID, or user of a Unix socket (0 to 100000, default 256; 0: no "
 	 "limit of their own)"},
@@ -50,7 +50,7 @@ static const struct help_row rows[] = {
 static const struct help_part help[] = {
 	{.text = "Carries byte streams and looks at none of them. On the parent instance it brings clients to an "
 		 "enclave, which has no network, only vsock; TLS ends inside. Inside the enclave it brings a program's "
-		 "requests out. One process serves any number of pairs up to 64."},
+		 "requests out. One process serves up to 64 pairs."},
 	{.rows = rows},
 	{.text = "Without --listen and --to the environment names one pair: BIND_ADDR (0.0.0.0:443 where it is not "
 		 "set) is carried to vsock port ENCLAVE_PORT (5005) of the enclave ENCLAVE_CID (16). A single socket "
@@ -75,20 +75,10 @@ struct proxying {
 	bool stopping;
 	uint64_t refused_full, refused_source; /* that the log was told of, */
 	int64_t refusals_ms;		       /* and when it may be told of more */
-	struct loop_timer watchdog;
-	int64_t watchdog_ms;
+	struct net_watchdog watchdog;
 };
 
 /* ---- the command line ---- */
-
-static int read_number(const struct args *a, const char *name, int64_t lo, int64_t hi, int64_t *out)
-{
-	const char *text = args_value(a, name);
-	return text == NULL || args_number(text, lo, hi, out)
-		       ? CMD_OK
-		       : args_fault(a, "%s needs a number from %" PRId64 " to %" PRId64 ", not `%s`", name, lo, hi,
-				    text);
-}
 
 /* The index of what was said among `names`, which end with NULL; `out` is not touched where nothing was. */
 static int read_name(const struct args *a, const char *option, const char *const *names, unsigned *out)
@@ -114,11 +104,11 @@ static int read_options(struct proxying *p, const struct args *a)
 	p->limits.max_connections = CONNECTIONS;
 	p->limits.max_per_source = PER_SOURCE;
 	if ((status = args_none(a)) != CMD_OK ||
-	    (status = read_number(a, "--connect-timeout", 1, CONNECT_MAX_S, &connect_s)) != CMD_OK ||
-	    (status = read_number(a, "--idle-timeout", 1, IDLE_MAX_S, &idle_s)) != CMD_OK ||
-	    (status = read_number(a, "--drain-timeout", 0, DRAIN_MAX_S, &drain_s)) != CMD_OK ||
-	    (status = read_number(a, "--max-connections", 1, CONNECTIONS_MAX, &p->limits.max_connections)) != CMD_OK ||
-	    (status = read_number(a, "--max-per-source", 0, CONNECTIONS_MAX, &p->limits.max_per_source)) != CMD_OK ||
+	    (status = args_int(a, "--connect-timeout", 1, CONNECT_MAX_S, &connect_s)) != CMD_OK ||
+	    (status = args_int(a, "--idle-timeout", 1, IDLE_MAX_S, &idle_s)) != CMD_OK ||
+	    (status = args_int(a, "--drain-timeout", 0, DRAIN_MAX_S, &drain_s)) != CMD_OK ||
+	    (status = args_int(a, "--max-connections", 1, CONNECTIONS_MAX, &p->limits.max_connections)) != CMD_OK ||
+	    (status = args_int(a, "--max-per-source", 0, CONNECTIONS_MAX, &p->limits.max_per_source)) != CMD_OK ||
 	    (status = read_name(a, "--log-format", formats, &format)) != CMD_OK ||
 	    (status = read_name(a, "--log-level", levels, &level)) != CMD_OK)
 		return status;
@@ -130,14 +120,7 @@ static int read_options(struct proxying *p, const struct args *a)
 	return pairs_read(&p->pairs, a);
 }
 
-/* ---- timers and signals ---- */
-
-static void on_watchdog(struct loop_timer *t)
-{
-	struct proxying *p = t->ctx;
-	net_notify("WATCHDOG=1");
-	loop_timer_arm(p->loop, t, p->watchdog_ms);
-}
+/* ---- signals ---- */
 
 static void on_drained(void *ctx)
 {
@@ -200,6 +183,15 @@ static void on_turn_end(void *ctx)
 
 /* ---- putting it together ---- */
 
+/* A thread for each name: a resolver that is slow with one keeps no other waiting. */
+static unsigned look_ups(const struct pairs *p)
+{
+	unsigned n = 0;
+	for (size_t i = 0; i < p->n; i++)
+		n += p->at[i].to.host[0] != '\0';
+	return n > 0 ? n : 1;
+}
+
 static enum err prepare(struct proxying *p, struct why *w)
 {
 	const int64_t most = p->limits.max_connections;
@@ -209,7 +201,7 @@ static enum err prepare(struct proxying *p, struct why *w)
 	if ((e = descriptors_raise((uint64_t)most * PROXY_DESCRIPTORS_EACH + p->pairs.n + SPARE_DESCRIPTORS,
 				   "--max-connections", most, w)) != ERR_OK ||
 	    (e = log_new(&p->log, STDERR_FILENO, p->level, p->format, &p->clock, w)) != ERR_OK ||
-	    (e = loop_new(&p->loop, &p->clock, LOOK_UPS, 1, w)) != ERR_OK)
+	    (e = loop_new(&p->loop, &p->clock, look_ups(&p->pairs), 1, w)) != ERR_OK)
 		return e;
 	loop_set_guest(p->loop, (struct loop_guest){.ctx = p, .flush = on_turn_end});
 	if ((e = proxy_new(&p->proxy, p->loop, &p->clock, p->log, &p->limits, w)) != ERR_OK ||
@@ -227,10 +219,7 @@ static enum err run(struct proxying *p, struct why *w)
 	const enum err e = prepare(p, w);
 	if (e != ERR_OK)
 		return e;
-	p->watchdog_ms = net_watchdog_ms();
-	p->watchdog = (struct loop_timer){.fire = on_watchdog, .ctx = p};
-	if (p->watchdog_ms > 0)
-		loop_timer_arm(p->loop, &p->watchdog, p->watchdog_ms);
+	net_watchdog_start(&p->watchdog, p->loop);
 	log_event(p->log, LOG_INFO, "ready", LOG_S("version", ATTESTD_VERSION), LOG_I("pairs", p->pairs.n));
 	log_flush(p->log);
 	pairs_announce(&p->pairs);
@@ -280,6 +269,7 @@ const struct command cmd_proxy = {
 	.help = help,
 	.exits = "0 stopped by a signal, 2 usage, 3 the environment failed.",
 	.examples = "attestd proxy --listen tcp:0.0.0.0:443 --to vsock:16:5005\n"
-		    "attestd proxy --listen tcp:127.0.0.1:8443 --to vsock:3:8443\n",
+		    "attestd proxy --listen tcp:127.0.0.1:443 --to vsock:3:8000\n"
+		    "attestd proxy --listen vsock:8000 --to tcp:kms.eu-central-1.amazonaws.com:443\n",
 	.run = start,
 };

@@ -74,9 +74,9 @@ static int read_options(struct pairs *p, const struct args *a, struct given *g)
 	if (listens != targets)
 		return args_fault(a, "the n-th --listen belongs to the n-th --to, and there are %zu and %zu", listens,
 				  targets);
-	if (listens > PROXY_ROUTES_MAX)
+	if (listens > PROXY_PAIRS_MAX)
 		return args_fault(a, "at most %d pairs of --listen and --to are taken, and there are %zu",
-				  PROXY_ROUTES_MAX, listens);
+				  PROXY_PAIRS_MAX, listens);
 	p->n = listens;
 	size_t i = 0, k = 0;
 	for (const struct arg *one = a->options; one < a->options + a->n_options && status == CMD_OK; one++) {
@@ -150,7 +150,7 @@ int pairs_read(struct pairs *p, const struct args *a)
 	struct why w = {0};
 
 	*p = (struct pairs){0};
-	for (size_t i = 0; i < PROXY_ROUTES_MAX; i++)
+	for (size_t i = 0; i < PROXY_PAIRS_MAX; i++)
 		p->at[i].fd = -1;
 	if (net_activation(g.at, &g.n, &w) != ERR_OK)
 		return cmd_fail(&w);
@@ -173,7 +173,7 @@ enum err pairs_open(struct pairs *p, struct proxy *proxy, struct why *w)
 		if (!p->at[i].inherited && (e = net_listen(&p->at[i].fd, &p->at[i].from, w)) == ERR_OK)
 			e = net_bound(&p->at[i].from, p->at[i].fd, w);
 	for (size_t i = 0; i < p->n && e == ERR_OK; i++)
-		e = proxy_route(proxy, p->at[i].fd, &p->at[i].to, w);
+		e = proxy_add(proxy, p->at[i].fd, &p->at[i].to, w);
 	return e;
 }
 

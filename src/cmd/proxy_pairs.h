@@ -12,7 +12,7 @@ struct pairs {
 		bool inherited;
 		struct net_addr from;
 		struct net_target to;
-	} at[PROXY_ROUTES_MAX];
+	} at[PROXY_PAIRS_MAX];
 };
 
 /* The n-th --listen and the n-th --to, or where there is neither BIND_ADDR, ENCLAVE_CID and ENCLAVE_PORT. Takes over

@@ -9,12 +9,12 @@
 
 enum { TIMEOUT_MS = 120 * 1000 };
 
-enum err remote_init(struct remote *r, const char *url, struct why *w)
+enum err remote_init(struct remote *r, const char *option, const char *url, struct why *w)
 {
 	struct why inner = {0};
 	*r = (struct remote){.clock = clock_system(), .timeout_ms = TIMEOUT_MS};
 	const enum err e = fetch_url_parse(&r->url, bytes_str(url), &inner);
-	return e == ERR_OK ? ERR_OK : why_set(w, e == ERR_INVALID ? ERR_USAGE : e, "--url: %s", inner.text);
+	return e == ERR_OK ? ERR_OK : why_set(w, e == ERR_INVALID ? ERR_USAGE : e, "%s: %s", option, inner.text);
 }
 
 /* Where a server's `listen` may be. Not vsock: its other end is the parent or another enclave. */
@@ -33,9 +33,16 @@ static bool is_local(const struct fetch_url *u)
 	return strcasecmp(u->host, "localhost") == 0;
 }
 
+/* Where /etc/hosts does not tell, a resolver would be asked for the name, and the parent's answers what it likes. */
+static void name_loopback(struct fetch_url *u)
+{
+	if (u->kind == NET_TCP && strcasecmp(u->host, "localhost") == 0)
+		(void)snprintf(u->host, sizeof u->host, "127.0.0.1");
+}
+
 enum err remote_init_local(struct remote *r, const char *url, struct why *w)
 {
-	const enum err e = remote_init(r, url, w);
+	const enum err e = remote_init(r, "--url", url, w);
 	if (e != ERR_OK)
 		return e;
 	if (r->url.tls)
@@ -43,8 +50,10 @@ enum err remote_init_local(struct remote *r, const char *url, struct why *w)
 			w, ERR_USAGE,
 			"--url: a server's local listener, which alone takes plaintext, speaks no TLS: give http:// on "
 			"loopback, or unix:PATH");
-	if (is_local(&r->url))
+	if (is_local(&r->url)) {
+		name_loopback(&r->url);
 		return ERR_OK;
+	}
 	return why_set(
 		w, ERR_USAGE,
 		"--url: this would hand your plaintext to %s%.100s. It is the agent's way, inside the enclave, and "
@@ -75,7 +84,6 @@ enum err remote_ask_peer(const struct remote *r, const char *method, const char 
 		.body = json,
 		.timeout_ms = r->timeout_ms,
 		.reply_max = max,
-		.crypto = r->crypto,
 		.own = r->own,
 		.server_key_hash = r->server_key_hash,
 	};

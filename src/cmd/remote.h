@@ -11,15 +11,14 @@ struct remote {
 	struct fetch_url url;
 	struct clock clock;
 	int64_t timeout_ms; /* of one exchange */
-	/* Of a URL with TLS, set by the caller after remote_init; the first must be, and all are borrowed. */
-	struct crypto *crypto;
+	/* Of a URL with TLS, set by the caller after remote_init; borrowed. */
 	struct tls_identity *own;	/* NULL: none */
 	const uint8_t *server_key_hash; /* NULL: any will do, and is compared later or not at all */
 };
 
-/* ERR_USAGE for a text that is no URL. */
-enum err remote_init(struct remote *r, const char *url, struct why *w) MUST_USE;
-/* The same for a server to which plaintext goes: ERR_USAGE, too, unless it is on this machine, and no TLS. */
+/* ERR_USAGE for a text that is no URL names the option. */
+enum err remote_init(struct remote *r, const char *option, const char *url, struct why *w) MUST_USE;
+/* The same of --url for a server to which plaintext goes: ERR_USAGE, too, unless it is on this machine, and no TLS. */
 enum err remote_init_local(struct remote *r, const char *url, struct why *w) MUST_USE;
 /* One exchange that must end in 200. json.p == NULL: without a body. `out` is made here with room for `max` bytes and
  * freed by the caller in any case. ERR_ENVIRONMENT: nobody answers, or the server fails (5xx). ERR_NOT_FOUND: 404 and

@@ -74,9 +74,30 @@ static enum err replace_target(const char *path, struct bytes pem, struct why *w
 	return e;
 }
 
+/* A slip of the pen, or another spelling of a path, must not cost a key or a database. */
+static enum err check_old(const char *path, struct why *w)
+{
+	static const char begin[] = "-----BEGIN CERTIFICATE-----";
+	char have[sizeof begin - 1];
+	struct stat st;
+	const int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? ERR_OK : cannot(path, strerror(errno), w);
+	const bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	const bool fine = !regular || st.st_size == 0 ||
+			  (pread(fd, have, sizeof have, 0) == (ssize_t)sizeof have &&
+			   memcmp(have, begin, sizeof have) == 0);
+	(void)close(fd);
+	return fine ? ERR_OK : cannot(path, "what is there is no certificate, and would be lost", w);
+}
+
 static enum err put(const char *path, struct bytes pem, struct why *w)
 {
 	struct stat st;
+	const bool pourable = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+	const enum err e = pourable ? ERR_OK : check_old(path, w);
+	if (e != ERR_OK)
+		return e;
 	if (lstat(path, &st) != 0 || S_ISREG(st.st_mode))
 		return replace(path, pem, w);
 	if (stat(path, &st) != 0)

@@ -36,6 +36,10 @@ static const struct help_part help[] = {
 		 "those in files again."},
 	{.rows = options_rows},
 	{.rows = rows},
+	{.text = "Environment: USE_TLS=true has TLS_CERT_PATH (cert.pem where it is not set) and TLS_KEY_PATH (key.pem) name "
+		 "tls_cert_file and tls_key_file where nothing else does. ENCLAVE_KEY_BASE64, 32 bytes in base64, is the key "
+		 "that seals private data in place of kek_file; it is wiped from the environment at once, and refused with a "
+		 "real NSM."},
 	{.text = "Keys and their defaults:", .keys = true},
 	{0},
 };
@@ -46,10 +50,11 @@ struct server {
 	struct clock clock;
 	struct log *log;
 	struct stores stores;
+	struct verify_policy peer_policy;
 	struct start_tls tls;
 	struct listeners listeners;
-	struct loop_timer sweep, watchdog;
-	int64_t watchdog_ms;
+	struct loop_timer sweep;
+	struct net_watchdog watchdog;
 	unsigned draining; /* servers that still have requests to answer */
 };
 
@@ -87,13 +92,6 @@ static void on_sweep(struct loop_timer *t)
 	const bool more = session_sweep(s->app.sessions, SWEEP_SLICE);
 	keys_sweep(s->app.keys);
 	loop_timer_arm(s->app.loop, t, more ? SWEEP_AGAIN_MS : SWEEP_MS);
-}
-
-static void on_watchdog(struct loop_timer *t)
-{
-	struct server *s = t->ctx;
-	net_notify("WATCHDOG=1");
-	loop_timer_arm(s->app.loop, t, s->watchdog_ms);
 }
 
 static void on_drained(void *ctx)
@@ -135,10 +133,10 @@ static enum err open_servers(struct server *s, struct why *w)
 		.max_raw_body = c->private_data_max_body,
 		.max_inflight = c->max_inflight,
 		.max_connections = c->max_connections,
-		.share = {[BUDGET_PUBLIC] = {c->public_inflight, c->public_connections},
-			  [BUDGET_TLS] = {c->tls_inflight, c->tls_connections},
-			  [BUDGET_PEER] = {peer_inflight, c->peer_connections},
-			  [BUDGET_PEER_TLS] = {peer_inflight, c->peer_connections}},
+		.share = {[HTTP_AT_PUBLIC] = {c->public_inflight, c->public_connections},
+			  [HTTP_AT_TLS] = {c->tls_inflight, c->tls_connections},
+			  [HTTP_AT_PEER] = {peer_inflight, c->peer_connections},
+			  [HTTP_AT_PEER_TLS] = {peer_inflight, c->peer_connections}},
 		.header_ms = c->header_timeout * 1000,
 		.idle_ms = c->idle_timeout * 1000,
 		.body_ms = c->body_timeout * 1000,
@@ -175,20 +173,8 @@ static enum err open_parts(struct server *s, struct why *w)
 		return e;
 	app->random = crypto_random(app->crypto);
 	if ((e = start_nsm(app, s->log, w)) != ERR_OK || (e = stores_check(&s->stores, w)) != ERR_OK ||
-	    (e = verify_new(&app->verify, app->crypto, &s->clock, w)) != ERR_OK)
-		return e;
-	const struct attest_options claims = {
-		.agent = c->agent,
-		.guardrail = c->guardrail,
-		.metadata_file = c->metadata_file,
-		.info_name = c->info_name,
-		.info_version = c->info_version[0] != '\0' ? c->info_version : ATTESTD_VERSION,
-		.info_build = c->info_build,
-		.root = verify_aws_root(),
-	};
-	if ((e = attest_new(&app->attest, &claims, app->nsm, app->crypto, app->verify, &s->clock, s->log, w)) !=
-		    ERR_OK ||
-	    (e = start_first_document(app, s->log, w)) != ERR_OK || (e = stores_open(&s->stores, tls, w)) != ERR_OK)
+	    (e = start_attest(app, s->log, w)) != ERR_OK || (e = start_first_document(app, s->log, w)) != ERR_OK ||
+	    (e = stores_open(&s->stores, tls, w)) != ERR_OK)
 		return e;
 	const struct keys_options keys = {c->key_lifetime * 1000, (uint64_t)c->max_keys};
 	if ((e = keys_new(&app->keys, &s->clock, &keys, w)) != ERR_OK)
@@ -200,7 +186,8 @@ static enum err open_parts(struct server *s, struct why *w)
 		return e;
 	app->started_mono_ms = loop_now_ms(app->loop);
 	budget_init(&app->budget, c->nsm_rate, c->nsm_burst, c->nsm_queue, app->started_mono_ms);
-	if ((peers && (e = start_peers(app, s->log, w)) != ERR_OK) ||
+	bucket_init(&app->private_data_bucket, c->private_data_rate, c->private_data_burst, app->started_mono_ms);
+	if ((peers && (e = start_peers(app, &s->peer_policy, s->log, w)) != ERR_OK) ||
 	    (e = start_tls(&s->tls, app, s->log, tls, peers, w)) != ERR_OK)
 		return e;
 	return open_servers(s, w);
@@ -276,10 +263,7 @@ static enum err run(struct server *s, struct why *w)
 
 	s->sweep = (struct loop_timer){.fire = on_sweep, .ctx = s};
 	loop_timer_arm(app->loop, &s->sweep, SWEEP_MS);
-	s->watchdog_ms = net_watchdog_ms();
-	s->watchdog = (struct loop_timer){.fire = on_watchdog, .ctx = s};
-	if (s->watchdog_ms > 0)
-		loop_timer_arm(app->loop, &s->watchdog, s->watchdog_ms);
+	net_watchdog_start(&s->watchdog, app->loop);
 
 	log_event(s->log, LOG_INFO, "ready", LOG_S("version", ATTESTD_VERSION), LOG_S("nsm", nsm_name(app->nsm)),
 		  LOG_I("sessions", sessions_count(app->sessions)));

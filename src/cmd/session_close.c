@@ -74,12 +74,11 @@ static int close_it(const char *path, const char *url, bool force, bool json)
 	struct why w = {0};
 	int status = CMD_OK;
 
-	if ((url != NULL && remote_init(&server, url, &w) != ERR_OK) || session_begin(&c, &w) != ERR_OK ||
+	if ((url != NULL && remote_init(&server, "--url", url, &w) != ERR_OK) || session_begin(&c, &w) != ERR_OK ||
 	    private_file_take(SESSION_FILE, path, &f, &w) != ERR_OK || check(&f, path, force, &text, &w) != ERR_OK) {
 		status = cmd_fail(&w);
 		goto out;
 	}
-	server.crypto = c;
 	const bool ended = url != NULL && end_at_server(&server, buf_bytes(&text), &w) == ERR_OK;
 	if (url != NULL && !ended)
 		status = cmd_fail(&w);

@@ -39,11 +39,9 @@ enum err session_exchange(struct crypto *c, const char *url, const struct rsa_ke
 	struct buf body = BUF_INIT(BODY_MAX);
 	enum err e;
 
-	if ((e = remote_init(&server, url, w)) == ERR_OK && (e = policy_flags_nonce(c, policy, w)) == ERR_OK &&
-	    (e = put_request(key, scope, policy, &body, w)) == ERR_OK) {
-		server.crypto = c;
+	if ((e = remote_init(&server, "--url", url, w)) == ERR_OK && (e = policy_flags_nonce(c, policy, w)) == ERR_OK &&
+	    (e = put_request(key, scope, policy, &body, w)) == ERR_OK)
 		e = remote_ask(&server, "POST", "/key-exchange", buf_bytes(&body), REMOTE_REPLY_MAX, reply, w);
-	}
 	buf_free(&body);
 	return e;
 }

@@ -39,6 +39,7 @@ static const struct help_part help[] = {
 	{.rows = rows},
 	{.rows = enclave_pin_rows},
 	{.rows = policy_rows},
+	{.rows = policy_kind_rows},
 	{.rows = policy_value_rows},
 	{0},
 };

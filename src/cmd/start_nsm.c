@@ -83,6 +83,24 @@ enum err start_nsm(struct app *app, struct log *log, struct why *w)
 	return e;
 }
 
+enum err start_attest(struct app *app, struct log *log, struct why *w)
+{
+	const struct config *c = app->config;
+	const struct attest_options claims = {
+		.agent = c->agent,
+		.guardrail = c->guardrail,
+		.metadata_file = c->metadata_file,
+		.info_name = c->info_name,
+		.info_version = c->info_version[0] != '\0' ? c->info_version : ATTESTD_VERSION,
+		.info_build = c->info_build,
+		.root = verify_aws_root(),
+	};
+	const enum err e = verify_new(&app->verify, app->crypto, app->clock, w);
+	if (e != ERR_OK)
+		return e;
+	return attest_new(&app->attest, &claims, app->nsm, app->crypto, app->verify, app->clock, log, w);
+}
+
 enum err start_first_document(struct app *app, struct log *log, struct why *w)
 {
 	struct attest_doc *d = NULL;

@@ -9,6 +9,9 @@
  * that keeps silent for a second, here or below, is named on stderr. */
 enum err start_nsm(struct app *app, struct log *log, struct why *w) MUST_USE;
 
+/* Makes app->verify, and app->attest of what app->config says of the server, with app->nsm open. */
+enum err start_attest(struct app *app, struct log *log, struct why *w) MUST_USE;
+
 /* Makes one document by app->attest and logs whether it is verified, and if not, why: so the first request finds that
  * known, and a server whose NSM gives no documents does not start. The dummy has none to give. */
 enum err start_first_document(struct app *app, struct log *log, struct why *w) MUST_USE;

@@ -68,8 +68,7 @@ static enum err read_files(const struct app *app, struct tls_identity **out, str
 	if ((e = file_load("the TLS certificate", cert_path, cert, TLS_PEM_MAX + 1, &n_cert, w)) != ERR_OK ||
 	    (e = read_key_file(key_path, key, &n_key, w)) != ERR_OK)
 		goto out;
-	e = tls_identity_read(app->crypto, bytes_of(cert, n_cert), bytes_of(key, n_key), clock_wall(app->clock) / 1000,
-			      out, w);
+	e = tls_identity_read(bytes_of(cert, n_cert), bytes_of(key, n_key), clock_wall(app->clock) / 1000, out, w);
 	if (e == ERR_CONFIG)
 		e = why_set(w, e, "tls_cert_file = %.80s, tls_key_file = %.80s: %.128s", cert_path, key_path, w->text);
 out:
@@ -180,7 +179,7 @@ static enum err start(struct start_tls_part *p, bool allow_12, enum tls_clients 
 	enum err e = make(p, &i, w);
 
 	if (e == ERR_OK)
-		e = tls_server_new(app->crypto, i, allow_12, clients, app->peer_ca, p->server, w);
+		e = tls_server_new(i, allow_12, clients, app->peer_ca, p->server, w);
 	if (e == ERR_OK) {
 		say(p, "tls_identity", i);
 		wait_for_next(p);
@@ -198,6 +197,8 @@ enum err start_tls(struct start_tls *t, struct app *app, struct log *log, bool t
 	t->log = log;
 	t->part[0] = (struct start_tls_part){
 		.listener = "tls_listen", .from_files = c->tls_cert_file[0] != '\0', .server = &app->tls};
+	/* Made in memory whatever tls_cert_file says, so that no key from outside is attested to peers; and never
+	 * TLS 1.2. */
 	t->part[1] = (struct start_tls_part){.listener = "peer_tls_listen", .server = &app->peer_tls};
 	for (size_t i = 0; i < START_TLS_PARTS; i++) {
 		t->part[i].all = t;
@@ -206,8 +207,11 @@ enum err start_tls(struct start_tls *t, struct app *app, struct log *log, bool t
 	if (tls)
 		e = start(&t->part[0], c->tls_min_version == CONFIG_TLS_12, TLS_CLIENTS_ASKED, w);
 	else if (c->tls_cert_file[0] != '\0')
-		log_event(log, LOG_WARN, "tls",
-			  LOG_S("text", "tls_cert_file is set and tls_listen is not: nothing is served over TLS"));
+		log_event(
+			log, LOG_WARN, "tls",
+			LOG_S("text",
+			      "a certificate is named, by tls_cert_file or by USE_TLS=true, and tls_listen is not set: "
+			      "nothing is served over TLS"));
 	return e == ERR_OK && peers ? start(&t->part[1], false, TLS_CLIENTS_OURS, w) : e;
 }
 

@@ -143,14 +143,20 @@ static enum err open_private_data(struct stores *s, struct why *w)
 	const struct config *c = app->config;
 	const struct private_data_limits limits = {c->private_data_items, c->private_data_bytes,
 						   c->private_data_total_items, c->private_data_total_bytes};
+	const bool own_key = s->enclave_kek.key != NULL;
 	enum err e = private_store_open(&s->private_data, c->private_data_db, c->durability == CONFIG_DURABILITY_POWER,
 					w);
 	if (e != ERR_OK)
 		return e;
+	log_event(s->log, LOG_INFO, "private_data",
+		  LOG_S("sealed_under", own_key		       ? "ENCLAVE_KEY_BASE64"
+					: *c->kek_file != '\0' ? "kek_file"
+					: s->kek.generated     ? "a generated key"
+							       : "the credential kek"));
 	app->private_data_anonymous = c->private_data_anonymous == CONFIG_ANONYMOUS_TRUE ||
 				      (c->private_data_anonymous == CONFIG_ANONYMOUS_AUTO && !nsm_is_device(app->nsm));
 	return private_data_open(&app->private_data, s->private_data, app->crypto, app->random, app->clock, s->log,
-				 s->enclave_kek.key != NULL ? &s->enclave_kek : &s->kek, &limits, w);
+				 own_key ? &s->enclave_kek : &s->kek, &limits, w);
 }
 
 enum err stores_open(struct stores *s, bool with_private_data, struct why *w)

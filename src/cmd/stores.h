@@ -22,7 +22,8 @@ void stores_close(struct stores *s); /* app's two as well */
 /* The same where workers may still be using app's two: no more than the files and the keys that those do not use. */
 void stores_leave(struct stores *s);
 
-/* Of struct http_store; ctx is a struct stores. A turn whose transactions do not both end well is told as failed. */
+/* Of struct http_store; ctx is a struct stores. Two files are two transactions: a turn whose transactions do not both
+ * end well is told as failed, though private data, which is committed first, may be stored then. */
 bool stores_dirty(void *ctx);
 enum err stores_commit(void *ctx, struct why *w) MUST_USE;
 

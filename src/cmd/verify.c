@@ -23,6 +23,7 @@ static const struct help_part help[] = {
 		 "own members are then checked, too. Without --pcr or a policy this proves that it is a genuine "
 		 "enclave, but not which one."},
 	{.rows = policy_rows},
+	{.rows = policy_kind_rows},
 	{.rows = policy_value_rows},
 	{.rows = rows},
 	{0},

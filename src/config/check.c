@@ -168,6 +168,42 @@ static enum err check_tls(const struct config *c, const struct source from[KEY_C
 	return e != ERR_OK ? e : check_list(c, from, KEY_tls_names, "-._:*", TLS_NAMES_MAX, w);
 }
 
+/* A part that its whole has no room for could never be used up. A default gives way; set keys that contradict are an
+ * error. */
+static enum err check_fits(struct config *c, const struct source from[KEY_COUNT], enum key_id part, enum key_id whole,
+			   struct why *w)
+{
+	const struct key *p = &config_keys[part], *all = &config_keys[whole];
+	const int64_t have = config_get_number(c, p), most = config_get_number(c, all);
+
+	if (have <= most)
+		return ERR_OK;
+	if (from[part].name != NULL)
+		return config_fault(w, &from[part], "%s (%" PRId64 ") must not be more than %s (%" PRId64 ")", p->name,
+				    have, all->name, most);
+	config_put_number(c, p, most);
+	return ERR_OK;
+}
+
+/* Wholes first: one that gives way is the part of another that is judged after it. */
+static enum err check_private_limits(struct config *c, const struct source from[KEY_COUNT], struct why *w)
+{
+	static const struct {
+		enum key_id part, whole;
+	} limits[] = {
+		{KEY_private_data_items, KEY_private_data_total_items},
+		{KEY_private_data_bytes, KEY_private_data_total_bytes},
+		{KEY_private_data_max_body, KEY_private_data_bytes},
+		{KEY_private_data_max_body, KEY_tls_inflight},
+	};
+	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+		const enum err e = check_fits(c, from, limits[i].part, limits[i].whole, w);
+		if (e != ERR_OK)
+			return e;
+	}
+	return ERR_OK;
+}
+
 static enum err check_private_data(struct config *c, const struct source from[KEY_COUNT], struct why *w)
 {
 	static const enum key_id others[] = {KEY_db, KEY_kek_file, KEY_metadata_file, KEY_tls_cert_file,
@@ -178,14 +214,9 @@ static enum err check_private_data(struct config *c, const struct source from[KE
 		return config_fault(w, &from[KEY_private_data_anonymous],
 				    "private_data_anonymous = true is refused with nsm = device: whoever reaches an "
 				    "enclave could read what others have stored there");
-	if (c->private_data_max_body > c->tls_inflight) {
-		if (from[KEY_private_data_max_body].name != NULL)
-			return config_fault(w, &from[KEY_private_data_max_body],
-					    "one body of private_data_max_body (%" PRId64
-					    ") does not fit into tls_inflight (%" PRId64 ")",
-					    c->private_data_max_body, c->tls_inflight);
-		c->private_data_max_body = c->tls_inflight;
-	}
+	const enum err e = check_private_limits(c, from, w);
+	if (e != ERR_OK)
+		return e;
 	return check_differs(c, from, KEY_private_data_db, others, sizeof others / sizeof others[0],
 			     "and each needs one of its own", w);
 }

@@ -9,6 +9,7 @@
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
@@ -188,6 +189,13 @@ void crypto_hash_free(struct crypto_hash *h)
 		return;
 	EVP_MD_CTX_free(h->ctx);
 	free(h);
+}
+
+enum err crypto_hmac(struct crypto *c, struct bytes key, struct bytes in, uint8_t out[SHA256_SIZE], struct why *w)
+{
+	if (key.n > INT_MAX || HMAC(c->sha256, key.p, (int)key.n, in.p, in.n, out, NULL) == NULL)
+		return crypto_fault(w, "HMAC-SHA256");
+	return ERR_OK;
 }
 
 /* OSSL_PARAM has no const; OpenSSL only reads what these point at. */

@@ -8,8 +8,20 @@
 
 #include <openssl/err.h>
 
+/* What one call may do. A record of TLS's own (a change of keys, a refused renegotiation) costs microseconds and 30
+ * bytes, and OpenSSL would go on with them for as long as the socket has some: a loop, or a deadline, would have to
+ * wait. */
+enum {
+	READS_A_CALL = 2,      /* of the socket, a record's worth each */
+	HANDSHAKE_READS = 16,  /* the same, of a step of the handshake */
+	OWN_MESSAGES_MAX = 32, /* between two pieces of data */
+};
+
 struct tls {
 	SSL *ssl;
+	unsigned reads_left;	  /* of this call */
+	unsigned own_messages;	  /* since the last data; of an open connection */
+	bool open;		  /* the handshake is over */
 	struct tls_identity *own; /* NULL: a client without one */
 };
 
@@ -23,6 +35,37 @@ struct tls_peer {
 
 /* ---- making ---- */
 
+static long on_bio(BIO *bio, int operation, const char *argp, size_t len, int argi, long argl, int ret,
+		   size_t *processed)
+{
+	struct tls *t = (struct tls *)(void *)BIO_get_callback_arg(bio);
+	(void)argp;
+	(void)len;
+	(void)argi;
+	(void)argl;
+	(void)processed;
+	if (operation != BIO_CB_READ)
+		return ret;
+	if (t->reads_left == 0) {
+		BIO_set_retry_read(bio);
+		return -1;
+	}
+	t->reads_left--;
+	return 1;
+}
+
+static void on_message(int written, int version, int type, const void *p, size_t n, SSL *ssl, void *ctx)
+{
+	struct tls *t = ctx;
+	(void)written;
+	(void)version;
+	(void)p;
+	(void)n;
+	(void)ssl;
+	if (t->open && (type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT))
+		t->own_messages++;
+}
+
 /* Takes ssl over. */
 static enum err make(SSL *ssl, int fd, struct tls_identity *own, struct tls **out, struct why *w)
 {
@@ -34,6 +77,11 @@ static enum err make(SSL *ssl, int fd, struct tls_identity *own, struct tls **ou
 		return crypto_fault(w, "setting up a TLS connection");
 	}
 	t->ssl = ssl;
+	SSL_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
+	SSL_set_msg_callback(ssl, on_message);
+	SSL_set_msg_callback_arg(ssl, t);
+	BIO_set_callback_ex(SSL_get_rbio(ssl), on_bio);
+	BIO_set_callback_arg(SSL_get_rbio(ssl), (char *)t);
 	t->own = own != NULL ? tls_identity_ref(own) : NULL;
 	*out = t;
 	return ERR_OK;
@@ -48,15 +96,13 @@ enum err tls_accept(struct tls_server *s, int fd, struct tls **out, struct why *
 	return make(ssl, fd, tls_server_identity(s), out, w);
 }
 
-enum err tls_connect(struct crypto *c, struct tls_identity *own, const char *name, int fd, struct tls **out,
-		     struct why *w)
+enum err tls_connect(struct tls_identity *own, const char *name, int fd, struct tls **out, struct why *w)
 {
 	static const uint8_t alpn[] = "\x08http/1.1";
 	SSL_CTX *ctx = tls_context(TLS_client_method(), false);
 	SSL *ssl = NULL;
 	enum err e = ctx == NULL ? crypto_fault(w, "setting TLS up") : ERR_OK;
 
-	(void)c;
 	if (e == ERR_OK && own != NULL)
 		e = tls_context_use(ctx, own, w);
 	if (e != ERR_OK) {
@@ -134,36 +180,56 @@ static enum tls_step step_of(const struct tls *t, int r, const char *what, struc
 }
 
 /* What others left in the thread's queue, and in errno, must not be taken for this connection's. */
-static void begin(void)
+static void begin(struct tls *t, unsigned reads)
 {
 	ERR_clear_error();
 	errno = 0;
+	t->reads_left = reads;
 }
 
 enum tls_step tls_handshake(struct tls *t, struct why *w)
 {
-	begin();
+	begin(t, HANDSHAKE_READS);
 	const int r = SSL_do_handshake(t->ssl);
+	t->open = r == 1;
 	return r == 1 ? TLS_DONE : step_of(t, r, "the TLS handshake failed", w);
 }
 
 enum tls_step tls_read(struct tls *t, uint8_t *out, size_t cap, size_t *n, struct why *w)
 {
-	begin();
-	const int r = SSL_read_ex(t->ssl, out, cap, n);
-	return r == 1 ? TLS_DONE : step_of(t, r, "reading from TLS", w);
+	enum tls_step step;
+	unsigned before;
+
+	begin(t, READS_A_CALL);
+	do {
+		before = t->own_messages;
+		const int r = SSL_read_ex(t->ssl, out, cap, n);
+		step = r == 1 ? TLS_DONE : step_of(t, r, "reading from TLS", w);
+		if (step == TLS_DONE)
+			t->own_messages = 0;
+		if (t->own_messages > OWN_MESSAGES_MAX) {
+			(void)why_tell(w, ERR_ENVIRONMENT, NULL,
+				       "reading from TLS: more than %d messages of its own without any data",
+				       OWN_MESSAGES_MAX);
+			return TLS_BROKEN;
+		}
+		/* Behind a message that was dealt with there may be more, which is decrypted from what was read
+		 * already.
+		 */
+	} while (step == TLS_WANT_READ && t->own_messages > before && tls_pending(t));
+	return step;
 }
 
 enum tls_step tls_write(struct tls *t, struct bytes in, size_t *n, struct why *w)
 {
-	begin();
+	begin(t, READS_A_CALL);
 	const int r = SSL_write_ex(t->ssl, in.p, in.n, n);
 	return r == 1 ? TLS_DONE : step_of(t, r, "writing to TLS", w);
 }
 
 enum tls_step tls_end(struct tls *t, struct why *w)
 {
-	begin();
+	begin(t, READS_A_CALL);
 	const int r = SSL_shutdown(t->ssl);
 	return r >= 0 ? TLS_DONE : step_of(t, r, "ending TLS", w);
 }

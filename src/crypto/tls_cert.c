@@ -181,7 +181,7 @@ enum err tls_ca_issue(struct crypto *c, const struct tls_ca *ca, struct bytes sp
 		.not_after_s = now_s + lifetime_s,
 	};
 	const unsigned char *at = spki.p;
-	EVP_PKEY *key = spki.n > 0 && spki.n <= RSA_PEM_MAX ? d2i_PUBKEY(NULL, &at, (long)spki.n) : NULL;
+	EVP_PKEY *key = spki.n > 0 && spki.n <= TLS_SPKI_MAX ? d2i_PUBKEY(NULL, &at, (long)spki.n) : NULL;
 	X509 *x = NULL;
 	enum err e;
 

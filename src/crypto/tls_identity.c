@@ -195,8 +195,8 @@ static enum err read_chain(BIO *in, STACK_OF(X509) * *chain, struct why *w)
 	return at_end ? ERR_OK : why_set(w, ERR_CONFIG, "a certificate behind the first one cannot be read");
 }
 
-enum err tls_identity_read(struct crypto *c, struct bytes cert_pem, struct bytes key_pem, int64_t now_s,
-			   struct tls_identity **out, struct why *w)
+enum err tls_identity_read(struct bytes cert_pem, struct bytes key_pem, int64_t now_s, struct tls_identity **out,
+			   struct why *w)
 {
 	BIO *certs = bio_of(cert_pem), *keys = bio_of(key_pem);
 	STACK_OF(X509) *chain = NULL;
@@ -205,7 +205,6 @@ enum err tls_identity_read(struct crypto *c, struct bytes cert_pem, struct bytes
 	X509 *cert = NULL;
 	enum err e;
 
-	(void)c;
 	if (certs == NULL || (cert = PEM_read_bio_X509(certs, NULL, no_passphrase, NULL)) == NULL) {
 		e = why_set(w, ERR_CONFIG, "the certificate file holds no PEM certificate of at most %d bytes",
 			    TLS_PEM_MAX);
@@ -214,7 +213,9 @@ enum err tls_identity_read(struct crypto *c, struct bytes cert_pem, struct bytes
 	if ((e = read_chain(certs, &chain, w)) != ERR_OK)
 		goto out;
 	if (keys == NULL || (key = PEM_read_bio_PrivateKey(keys, NULL, no_passphrase, NULL)) == NULL) {
-		e = why_set(w, ERR_CONFIG, "the key file holds no PEM private key without a passphrase");
+		e = why_set(w, ERR_CONFIG,
+			    "the key file holds no PEM private key of at most %d bytes without a passphrase",
+			    TLS_PEM_MAX);
 		goto out;
 	}
 	if (!tls_key_usable(key)) {

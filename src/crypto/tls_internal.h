@@ -10,12 +10,11 @@
 #include "internal.h"
 #include "tls.h"
 
-/* The certificates of a file that follow the first, in order. */
 struct tls_identity {
 	atomic_uint owners;
 	EVP_PKEY *key;
 	X509 *cert;
-	STACK_OF(X509) * chain; /* NULL: none */
+	STACK_OF(X509) * chain; /* the certificates of a file that follow the first, in order; NULL: none */
 	struct buf der, spki;
 	uint8_t cert_hash[SHA256_SIZE], spki_hash[SHA256_SIZE];
 	bool from_file;

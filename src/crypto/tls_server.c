@@ -117,13 +117,12 @@ static enum err make_context(const struct tls_server *s, struct tls_identity *id
 	return ERR_OK;
 }
 
-enum err tls_server_new(struct crypto *c, struct tls_identity *identity, bool allow_12, enum tls_clients clients,
-			const struct tls_ca *ca, struct tls_server **out, struct why *w)
+enum err tls_server_new(struct tls_identity *identity, bool allow_12, enum tls_clients clients, const struct tls_ca *ca,
+			struct tls_server **out, struct why *w)
 {
 	struct tls_server *s = calloc(1, sizeof *s);
 	enum err e;
 
-	(void)c;
 	if (s == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for TLS");
 	s->allow_12 = allow_12;

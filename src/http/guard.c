@@ -243,7 +243,7 @@ static enum err check_type(struct http_req *r, const struct headers *h, struct w
 {
 	if (r->route->body == HTTP_RAW_BODY) {
 		if (h->type.n > HTTP_TYPE_MAX)
-			return why_tell(w, ERR_MEDIA_TYPE, NULL, "The Content-Type is longer than %d bytes.",
+			return why_tell(w, ERR_INVALID, "Content-Type", "Must be at most %d bytes long.",
 					HTTP_TYPE_MAX);
 		if (h->type.n > 0)
 			memcpy(r->content_type, h->type.p, h->type.n);

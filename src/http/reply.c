@@ -66,11 +66,13 @@ static struct MHD_Response *make_response(struct http_server *s, struct buf *bod
 	return resp;
 }
 
+/* What callers have stored may be a page of theirs, and a browser that is shown it must not run it. */
 static bool add_headers(const struct http_req *r, struct MHD_Response *resp, const char *type)
 {
 	return MHD_add_response_header(resp, "Content-Type", type) == MHD_YES &&
 	       MHD_add_response_header(resp, "Cache-Control", "no-store") == MHD_YES &&
 	       MHD_add_response_header(resp, "X-Content-Type-Options", "nosniff") == MHD_YES &&
+	       MHD_add_response_header(resp, "Content-Security-Policy", "default-src 'none'; sandbox") == MHD_YES &&
 	       (!(r->close || r->server->draining) || MHD_add_response_header(resp, "Connection", "close") == MHD_YES);
 }
 

@@ -10,7 +10,7 @@
 
 #include "host.h"
 
-#define FORMS "use 127.0.0.1:PORT, [::1]:PORT, unix:PATH or vsock:PORT"
+#define FORMS "use IPV4:PORT, [IPV6]:PORT, unix:PATH or vsock:PORT"
 
 static enum err parse_vsock(struct net_addr *out, const char *text, const char *port, struct why *w)
 {

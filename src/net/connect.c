@@ -2,16 +2,21 @@
 #include "connect.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
+/* After <sys/socket.h>, whose sa_family_t it uses. */
+#include <linux/vm_sockets.h>
 
 #include "host.h"
 
-enum { RETRY_MS = 20 };
+enum {
+	RETRY_MS = 20,
+	VSOCK_CONNECT_MS = 60 * 1000, /* where the caller does not say: it has timers of its own */
+};
 
 const char *connect_look_up(const struct net_target *t, struct net_addr out[NET_LOOK_UP_MAX], size_t *n)
 {
@@ -53,11 +58,22 @@ enum err net_look_up(const struct net_target *t, struct net_addr out[NET_LOOK_UP
 	return why_tell(w, ERR_ENVIRONMENT, NULL, "the host %s cannot be looked up: %s", t->host, reason);
 }
 
-int net_begin(int *out, bool *under_way, const struct net_addr *to)
+/* vsock is the one family whose kernel gives a connection up early, after 2 s unless it is told another time. Where
+ * that cannot be told, the 2 s remain. */
+static void set_time(int fd, sa_family_t family, int64_t ms)
+{
+	/* A little longer than whoever waits does, so that it is their time that counts. */
+	const struct timeval t = {.tv_sec = ms / 1000 + 2};
+	if (family == AF_VSOCK)
+		(void)setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &t, sizeof t);
+}
+
+static int begin(int *out, bool *under_way, const struct net_addr *to, int64_t ms)
 {
 	const int fd = socket(to->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return errno;
+	set_time(fd, to->sa.ss_family, ms);
 	const int error = connect(fd, (const struct sockaddr *)&to->sa, to->len) == 0 ? 0 : errno;
 	if (error != 0 && error != EINPROGRESS && error != EINTR) {
 		(void)close(fd);
@@ -68,13 +84,12 @@ int net_begin(int *out, bool *under_way, const struct net_addr *to)
 	return 0;
 }
 
-/* ---- to the end, blocking ---- */
-
-static int left_ms(const struct clock *clock, int64_t until_ms)
+int net_begin(int *out, bool *under_way, const struct net_addr *to)
 {
-	const int64_t left = until_ms - clock_mono(clock);
-	return left <= 0 ? 0 : left < INT_MAX ? (int)left : INT_MAX;
+	return begin(out, under_way, to, VSOCK_CONNECT_MS);
 }
+
+/* ---- to the end, blocking ---- */
 
 /* 0, or the error that a connection under way ends in. */
 static int finish(int fd, const struct clock *clock, int64_t until_ms)
@@ -82,7 +97,7 @@ static int finish(int fd, const struct clock *clock, int64_t until_ms)
 	struct pollfd p = {.fd = fd, .events = POLLOUT};
 	int error = 0;
 	socklen_t len = sizeof error;
-	for (int left; (left = left_ms(clock, until_ms)) > 0;)
+	for (int left; (left = clock_left_ms(clock, until_ms)) > 0;)
 		if (poll(&p, 1, left) > 0)
 			return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 ? error : errno;
 	return ETIMEDOUT;
@@ -92,8 +107,8 @@ static int connect_to(int *out, const struct net_addr *to, const struct clock *c
 {
 	bool under_way = false;
 	int fd, error;
-	while ((error = net_begin(&fd, &under_way, to)) == EAGAIN) {
-		const int left = left_ms(clock, until_ms);
+	while ((error = begin(&fd, &under_way, to, clock_left_ms(clock, until_ms))) == EAGAIN) {
+		const int left = clock_left_ms(clock, until_ms);
 		if (left == 0)
 			return ETIMEDOUT;
 		(void)poll(NULL, 0, left < RETRY_MS ? left : RETRY_MS);
@@ -113,7 +128,8 @@ int connect_until(int *fd, const struct net_addr *a, size_t n, const struct cloc
 	int error = ETIMEDOUT;
 	/* An address that swallows what is sent to it must leave time for the others. */
 	for (size_t i = 0; i < n && error != 0; i++)
-		error = connect_to(fd, &a[i], clock, clock_mono(clock) + left_ms(clock, until_ms) / (int64_t)(n - i));
+		error = connect_to(fd, &a[i], clock,
+				   clock_mono(clock) + clock_left_ms(clock, until_ms) / (int64_t)(n - i));
 	return error;
 }
 

@@ -2,7 +2,6 @@
 #include "fetch_conn.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,12 +41,6 @@ enum err fetch_conn_init(struct fetch_conn *c, const struct fetch_url *url, cons
 
 /* ---- waiting ---- */
 
-static int left_ms(const struct fetch_conn *c)
-{
-	const int64_t left = c->deadline - clock_mono(c->clock);
-	return left <= 0 ? 0 : left < INT_MAX ? (int)left : INT_MAX;
-}
-
 static enum err too_late(const struct fetch_conn *c, struct why *w)
 {
 	return why_tell(w, ERR_ENVIRONMENT, NULL, "%s did not answer within %g s", c->who,
@@ -57,7 +50,7 @@ static enum err too_late(const struct fetch_conn *c, struct why *w)
 enum err fetch_conn_wait(const struct fetch_conn *c, short events, struct why *w)
 {
 	struct pollfd p = {.fd = c->fd, .events = events};
-	for (int left; (left = left_ms(c)) > 0;)
+	for (int left; (left = clock_left_ms(c->clock, c->deadline)) > 0;)
 		if (events == 0 || poll(&p, 1, left) > 0)
 			return ERR_OK;
 	return too_late(c, w);
@@ -80,7 +73,7 @@ static enum err connect_server(struct fetch_conn *c, struct why *w)
 	const int error = connect_until(&c->fd, a, n, c->clock, c->deadline);
 	if (error == 0)
 		return ERR_OK;
-	if (left_ms(c) == 0)
+	if (clock_left_ms(c->clock, c->deadline) == 0)
 		return too_late(c, w);
 	return why_tell(w, ERR_ENVIRONMENT, NULL, "no server answers at %s: %s", c->who, strerror(error));
 }
@@ -143,8 +136,13 @@ enum err fetch_conn_open(struct fetch_conn *c, const struct fetch_request *r, st
 	if (e != ERR_OK || !c->url->tls)
 		return e;
 	hold_sigpipe(c);
-	const char *name = c->url->kind == NET_TCP && c->to.host[0] != '\0' ? c->to.host : NULL;
-	if ((e = tls_connect(r->crypto, r->own, name, c->fd, &c->tls, w)) != ERR_OK ||
+	char name[NET_HOST_MAX + 1] = "";
+	if (c->url->kind == NET_TCP)
+		(void)snprintf(name, sizeof name, "%s", c->to.host);
+	const size_t n = strlen(name);
+	if (n > 0 && name[n - 1] == '.')
+		name[n - 1] = '\0'; /* RFC 6066, section 3: without the root's dot */
+	if ((e = tls_connect(r->own, n > 0 ? name : NULL, c->fd, &c->tls, w)) != ERR_OK ||
 	    (e = shake_hands(c, w)) != ERR_OK)
 		return e;
 	return check_key(c, r->server_key_hash, w);

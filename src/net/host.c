@@ -68,6 +68,8 @@ bool host_port(struct bytes rest, uint32_t least, uint16_t *out)
  * they seem to: 127.1, 010.0.0.1, 0x7f000001, 2130706433. */
 static bool ends_in_number(struct bytes host)
 {
+	if (host.n > 0 && host.p[host.n - 1] == '.')
+		host.n--; /* the root's, as in 10.0.0.1. */
 	size_t at = host.n;
 	while (at > 0 && host.p[at - 1] != '.')
 		at--;
@@ -90,7 +92,7 @@ static bool is_name(struct bytes host)
 		if (label > LABEL_MAX)
 			return false;
 	}
-	return label > 0 && host.n <= NET_HOST_MAX;
+	return host.n > 0 && host.n <= NET_HOST_MAX;
 }
 
 bool host_is_loopback(const struct sockaddr_storage *sa)

@@ -14,14 +14,22 @@ static void rest(struct net_listener *l)
 	loop_timer_arm(l->loop, &l->pause, NET_PAUSE_MS);
 }
 
+static void fail(struct net_listener *l, const struct why *w)
+{
+	rest(l);
+	if (l->told)
+		return;
+	l->told = true;
+	l->failed(l, w);
+}
+
 static void on_pause_over(struct loop_timer *t)
 {
 	struct net_listener *l = t->ctx;
 	struct why w = {0};
 	if (loop_io_add(l->loop, &l->io, EPOLLIN, &w) == ERR_OK)
 		return;
-	rest(l);
-	l->failed(l, &w);
+	fail(l, &w);
 }
 
 /* What befell the one connection that was to be accepted, or a signal's interruption. */
@@ -53,14 +61,14 @@ static void on_ready(struct loop_io *io, uint32_t events)
 		socklen_t n = sizeof from;
 		const int fd = accept4(io->fd, (struct sockaddr *)&from, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
+			l->told = false;
 			l->accepted(l, fd, &from, n);
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
 			return;
 		} else if (!is_passing(errno)) {
 			struct why w = {0};
 			(void)why_set(&w, ERR_ENVIRONMENT, "no connection can be accepted: %s", strerror(errno));
-			rest(l);
-			l->failed(l, &w);
+			fail(l, &w);
 			return;
 		}
 	}
@@ -70,6 +78,7 @@ enum err net_listener_open(struct net_listener *l, int fd, struct why *w)
 {
 	l->io = (struct loop_io){.fd = fd, .ready = on_ready, .ctx = l};
 	l->pause = (struct loop_timer){.fire = on_pause_over, .ctx = l};
+	l->told = false;
 	const enum err e = loop_io_add(l->loop, &l->io, EPOLLIN, w);
 	if (e != ERR_OK)
 		net_listener_close(l);

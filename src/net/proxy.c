@@ -10,15 +10,15 @@ static void on_idle(struct loop_timer *t)
 {
 	struct proxy *p = t->ctx;
 	const int64_t now = loop_now_ms(p->loop);
-	struct conn *c;
-	while ((c = TAILQ_FIRST(&p->open)) != NULL) {
-		const int64_t left = c->active_ms + p->limits.idle_ms - now;
+	struct direction *d;
+	while ((d = TAILQ_FIRST(&p->directions)) != NULL) {
+		const int64_t left = d->active_ms + p->limits.idle_ms - now;
 		if (left > 0) {
 			loop_timer_arm(p->loop, t, left);
 			return;
 		}
 		p->count.timed_out++;
-		conn_end(c, true);
+		conn_end(d->conn, true);
 	}
 }
 
@@ -77,7 +77,6 @@ static void on_accepted(struct net_listener *l, int fd, const struct sockaddr_st
 	const bool tcp = from->ss_family == AF_INET || from->ss_family == AF_INET6;
 	struct source *source = NULL;
 	(void)n;
-	r->pauses = false;
 	if (p->count.open >= (uint64_t)p->limits.max_connections) {
 		p->count.refused_full++;
 		refuse(fd, tcp);
@@ -94,10 +93,8 @@ static void on_accepted(struct net_listener *l, int fd, const struct sockaddr_st
 
 static void on_failed(struct net_listener *l, const struct why *w)
 {
-	struct route *r = l->ctx;
-	if (!r->pauses)
-		log_why(r->proxy->log, LOG_WARN, "accept", w);
-	r->pauses = true;
+	const struct route *r = l->ctx;
+	log_why(r->proxy->log, LOG_WARN, "accept", w);
 }
 
 /* ---- the contract ---- */
@@ -112,8 +109,8 @@ enum err proxy_new(struct proxy **out, struct loop *l, const struct clock *clock
 	p->clock = clock;
 	p->log = log;
 	p->limits = *limits;
-	TAILQ_INIT(&p->connecting);
-	TAILQ_INIT(&p->open);
+	TAILQ_INIT(&p->conns);
+	TAILQ_INIT(&p->directions);
 	TAILQ_INIT(&p->again);
 	p->idle_timer = (struct loop_timer){.fire = on_idle, .ctx = p};
 	p->again_timer = (struct loop_timer){.fire = on_again, .ctx = p};
@@ -122,14 +119,18 @@ enum err proxy_new(struct proxy **out, struct loop *l, const struct clock *clock
 	return ERR_OK;
 }
 
-enum err proxy_route(struct proxy *p, int fd, const struct net_target *to, struct why *w)
+enum err proxy_add(struct proxy *p, int fd, const struct net_target *to, struct why *w)
 {
-	if (p->n_routes == PROXY_ROUTES_MAX) {
+	if (p->n_routes == PROXY_PAIRS_MAX) {
 		(void)close(fd);
 		return why_set(w, ERR_CONFIG, "a proxy has at most %d pairs of a listener and a target",
-			       PROXY_ROUTES_MAX);
+			       PROXY_PAIRS_MAX);
 	}
+	const int one = 1;
 	struct route *r = &p->route[p->n_routes];
+	/* What it accepts inherits this, so that no urgent byte is lost that comes before it is accepted. Where it
+	 * fails there is no such thing. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof one);
 	r->proxy = p;
 	r->to = *to;
 	r->listener = (struct net_listener){.loop = p->loop, .accepted = on_accepted, .failed = on_failed, .ctx = r};
@@ -160,12 +161,12 @@ void proxy_free(struct proxy *p)
 		return;
 	close_listeners(p);
 	p->drained = NULL;
-	while ((c = TAILQ_FIRST(&p->connecting)) != NULL || (c = TAILQ_FIRST(&p->open)) != NULL)
+	while ((c = TAILQ_FIRST(&p->conns)) != NULL)
 		conn_end(c, true);
 	loop_timer_disarm(p->loop, &p->idle_timer);
 	loop_timer_disarm(p->loop, &p->again_timer);
 	loop_timer_disarm(p->loop, &p->drain_timer);
-	vessels_free(&p->vessels);
+	buffers_free(&p->buffers);
 	free(p);
 }
 

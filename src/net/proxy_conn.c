@@ -89,7 +89,7 @@ void conn_start(struct route *r, int fd, bool tcp, struct source *source)
 	c->source = source;
 	c->state = CONN_PAUSES;
 	c->stream.end[TARGET].io.fd = -1;
-	TAILQ_INSERT_TAIL(&p->connecting, c, link);
+	TAILQ_INSERT_TAIL(&p->conns, c, link);
 	p->count.open++;
 	if (conn_open_end(c, CLIENT, fd, tcp, &w) == ERR_OK) {
 		connect_start(c);
@@ -100,25 +100,27 @@ void conn_start(struct route *r, int fd, bool tcp, struct source *source)
 	conn_end(c, true);
 }
 
-static void touch(struct conn *c)
+static void touch(struct conn *c, int i)
 {
 	struct proxy *p = c->proxy;
+	struct direction *d = &c->direction[i];
 	const int64_t now = loop_now_ms(p->loop);
-	if (c->active_ms == now)
+	if (d->active_ms == now)
 		return;
-	c->active_ms = now;
-	TAILQ_REMOVE(&p->open, c, link);
-	TAILQ_INSERT_TAIL(&p->open, c, link);
+	d->active_ms = now;
+	TAILQ_REMOVE(&p->directions, d, link);
+	TAILQ_INSERT_TAIL(&p->directions, d, link);
 }
 
 void conn_opened(struct conn *c)
 {
 	struct proxy *p = c->proxy;
 	connect_forget(c);
-	TAILQ_REMOVE(&p->connecting, c, link);
-	TAILQ_INSERT_TAIL(&p->open, c, link);
 	c->state = CONN_OPEN;
-	c->active_ms = loop_now_ms(p->loop);
+	for (int i = 0; i < ENDS; i++) {
+		c->direction[i] = (struct direction){.conn = c, .active_ms = loop_now_ms(p->loop)};
+		TAILQ_INSERT_TAIL(&p->directions, &c->direction[i], link);
+	}
 	c->stream.end[TARGET].writable = true;
 	if (!p->idle_timer.armed)
 		loop_timer_arm(p->loop, &p->idle_timer, p->limits.idle_ms);
@@ -135,10 +137,13 @@ void conn_move(struct conn *c)
 	/* What came before the break is still passed on. */
 	for (int i = 0; i < ENDS; i++) {
 		uint64_t moved = 0;
-		const enum flow flow = stream_move(&p->vessels, s, i, &moved);
+		const bool held = s->half[i].held != NULL;
+		const enum flow flow = stream_move(&p->buffers, s, i, &moved);
 		*count[i] += moved;
-		if (moved > 0)
-			touch(c);
+		if (moved > 0 || (!held && s->half[i].held != NULL))
+			touch(c, i);
+		if (moved > 0 && s->half[!i].held == NULL)
+			touch(c, !i);
 		if (flow == FLOW_BROKEN)
 			broken = s->end[CLIENT].failed = s->end[TARGET].failed = true;
 		more = more || flow == FLOW_MORE;
@@ -160,12 +165,11 @@ void conn_end(struct conn *c, bool reset)
 	connect_forget(c);
 	for (int i = 0; i < ENDS; i++)
 		conn_close_end(c, i, reset);
-	stream_clear(&p->vessels, &c->stream);
+	stream_clear(&p->buffers, &c->stream);
 	source_leave(&p->sources, c->source);
-	if (c->state == CONN_OPEN)
-		TAILQ_REMOVE(&p->open, c, link);
-	else
-		TAILQ_REMOVE(&p->connecting, c, link);
+	TAILQ_REMOVE(&p->conns, c, link);
+	for (int i = 0; i < ENDS && c->state == CONN_OPEN; i++)
+		TAILQ_REMOVE(&p->directions, &c->direction[i], link);
 	if (c->again)
 		TAILQ_REMOVE(&p->again, c, again_link);
 	free(c);

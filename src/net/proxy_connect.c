@@ -6,10 +6,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-/* Outlives its connection where the resolver takes longer. */
+/* One at a time for a route, however many of its connections wait for it: those that come and go cannot fill the queue
+ * in which other routes wait for theirs. It outlives them where the resolver takes longer. */
 struct look_up {
 	struct loop_job job;
-	struct conn *conn; /* NULL once that is gone */
+	struct route *route;
+	struct conn_list waiting;
+	size_t refs; /* the job, and the connections that wait for it or have its addresses */
 	struct net_target target;
 	struct net_addr addr[NET_LOOK_UP_MAX];
 	size_t n;
@@ -17,9 +20,9 @@ struct look_up {
 	struct why w;
 };
 
-static int64_t left_ms(const struct conn *c)
+static int left_ms(const struct conn *c)
 {
-	return c->until_ms - clock_mono(c->proxy->clock);
+	return clock_left_ms(c->proxy->clock, c->until_ms);
 }
 
 /* ---- the log ---- */
@@ -40,25 +43,33 @@ static void tell_target(struct conn *c, bool down, const char *text)
 
 /* ---- one try ---- */
 
+static void release_look_up(struct look_up *u)
+{
+	if (--u->refs == 0)
+		free(u);
+}
+
 static void forget_look_up(struct conn *c)
 {
-	if (c->look_up != NULL && c->state == CONN_LOOKS_UP)
-		c->look_up->conn = NULL;
-	else
-		free(c->look_up);
+	if (c->look_up == NULL)
+		return;
+	if (c->state == CONN_LOOKS_UP)
+		TAILQ_REMOVE(&c->look_up->waiting, c, wait_link);
+	release_look_up(c->look_up);
 	c->look_up = NULL;
 }
 
+/* text: what is wrong with the target; NULL where nothing is known to be. */
 static void fail_try(struct conn *c, const char *text)
 {
 	struct proxy *p = c->proxy;
-	const int64_t left = left_ms(c);
+	const int left = left_ms(c);
 	forget_look_up(c);
 	c->state = CONN_PAUSES;
 	/* The first failure may pass: a queue that was full for a moment. */
-	if (c->tries > 1 || left <= 0)
+	if (text != NULL && (c->tries > 1 || left == 0))
 		tell_target(c, true, text);
-	if (left <= 0) {
+	if (left == 0) {
 		p->count.failed++;
 		conn_end(c, true);
 		return;
@@ -123,44 +134,63 @@ static void run_look_up(struct loop_job *j)
 	u->e = net_look_up(&u->target, u->addr, &u->n, &u->w);
 }
 
+static void fail_look_up(struct conn *c, const struct why *w)
+{
+	/* It was not even begun, which is not the target's fault. */
+	fail_try(c, w->err == ERR_BUSY ? NULL : w->text);
+}
+
 static void look_up_done(struct loop_job *j)
 {
 	struct look_up *u = (struct look_up *)j;
-	struct conn *c = u->conn;
-	if (c == NULL) {
-		free(u);
-		return;
+	struct conn *c;
+	u->route->look_up = NULL;
+	while ((c = TAILQ_FIRST(&u->waiting)) != NULL) {
+		TAILQ_REMOVE(&u->waiting, c, wait_link);
+		c->state = CONN_PAUSES;
+		if (u->e != ERR_OK) {
+			fail_look_up(c, &u->w);
+			continue;
+		}
+		c->addr = u->addr;
+		c->n_addr = u->n;
+		try_next(c, 0);
 	}
-	c->state = CONN_PAUSES;
-	if (u->e != ERR_OK) {
-		const struct why w = u->w;
-		fail_try(c, w.text);
-		return;
-	}
-	c->addr = u->addr;
-	c->n_addr = u->n;
-	try_next(c, 0);
+	release_look_up(u);
 }
 
-static void begin_look_up(struct conn *c)
+static enum err begin_look_up(struct route *r, struct why *w)
 {
-	struct why w = {0};
 	struct look_up *u = malloc(sizeof *u);
-	if (u == NULL) {
-		fail_try(c, "no memory to look its name up");
-		return;
-	}
+	if (u == NULL)
+		return why_set(w, ERR_MEMORY, "no memory to look its name up");
 	u->job = (struct loop_job){.run = run_look_up, .done = look_up_done};
-	u->conn = c;
-	u->target = c->route->to;
+	u->route = r;
+	TAILQ_INIT(&u->waiting);
+	u->refs = 1;
+	u->target = r->to;
 	u->n = 0;
 	u->w = (struct why){0};
 	u->e = why_set(&u->w, ERR_BUSY, "the look-up of its name was not begun");
-	c->look_up = u;
-	if (loop_submit(c->proxy->loop, LANE_CPU, &u->job, &w) != ERR_OK) {
-		fail_try(c, w.text);
+	const enum err e = loop_submit(r->proxy->loop, LANE_CPU, &u->job, w);
+	if (e == ERR_OK)
+		r->look_up = u;
+	else
+		free(u);
+	return e;
+}
+
+static void await_look_up(struct conn *c)
+{
+	struct route *r = c->route;
+	struct why w = {0};
+	if (r->look_up == NULL && begin_look_up(r, &w) != ERR_OK) {
+		fail_look_up(c, &w);
 		return;
 	}
+	c->look_up = r->look_up;
+	c->look_up->refs++;
+	TAILQ_INSERT_TAIL(&c->look_up->waiting, c, wait_link);
 	c->state = CONN_LOOKS_UP;
 	loop_timer_arm(c->proxy->loop, &c->timer, left_ms(c));
 }
@@ -172,7 +202,7 @@ static void begin_try(struct conn *c)
 	c->proxy->count.retries += c->tries++ > 0;
 	c->next_addr = 0;
 	if (c->route->to.host[0] != '\0') {
-		begin_look_up(c);
+		await_look_up(c);
 		return;
 	}
 	c->addr = &c->route->to.addr;

@@ -8,7 +8,7 @@
 
 enum {
 	PROXY_TURN_BYTES = 4 * PROXY_BUFFER, /* one way at a time: no connection starves the others */
-	PROXY_VESSELS_KEPT = 16,	     /* empty ones of each kind, for their next use */
+	PROXY_BUFFERS_KEPT = 16,	     /* empty ones of each kind, for their next use */
 	PROXY_CONN_MAX = 1024,		     /* bytes of memory of a connection through which nothing flows */
 };
 
@@ -24,17 +24,17 @@ struct end {
 };
 
 /* What holds bytes on their way: a pipe or a buffer. */
-enum vessel_kind { VESSEL_PIPE, VESSEL_BUFFER, VESSEL_KINDS };
-struct vessel;
-struct vessels {
-	struct vessel *kept[VESSEL_KINDS];
-	unsigned n_kept[VESSEL_KINDS];
+enum buffer_kind { BUFFER_PIPE, BUFFER_MEMORY, BUFFER_KINDS };
+struct buffer;
+struct buffers {
+	struct buffer *kept[BUFFER_KINDS];
+	unsigned n_kept[BUFFER_KINDS];
 };
-void vessels_free(struct vessels *v);
+void buffers_free(struct buffers *v);
 
 /* The bytes that one end sends. */
 struct half {
-	struct vessel *held; /* NULL where nothing is */
+	struct buffer *held; /* NULL where nothing is */
 	bool copies;	     /* one of the two does not splice */
 	bool ended;	     /* the sender has said that it is done, */
 	bool done;	     /* and the receiver has been told so */
@@ -52,9 +52,9 @@ enum flow {
 	FLOW_BROKEN,
 };
 /* Moves what there is from that end to the other one, PROXY_TURN_BYTES or a little more, and adds to *moved. */
-enum flow stream_move(struct vessels *v, struct stream *s, int from, uint64_t *moved);
+enum flow stream_move(struct buffers *v, struct stream *s, int from, uint64_t *moved);
 /* Lets go of what is held. */
-void stream_clear(struct vessels *v, struct stream *s);
+void stream_clear(struct buffers *v, struct stream *s);
 
 /* ---- proxy_source.c: who has how many connections ---- */
 
@@ -69,14 +69,17 @@ void source_leave(struct sources *s, struct source *x); /* NULL is fine */
 /* ---- proxy.c ---- */
 
 struct conn;
+struct look_up;
 TAILQ_HEAD(conn_list, conn);
+struct direction;
+TAILQ_HEAD(direction_list, direction);
 
 struct route {
 	struct proxy *proxy;
 	struct net_listener listener;
 	struct net_target to;
-	bool down;   /* the last that the log was told about the target */
-	bool pauses; /* and about the listener */
+	struct look_up *look_up; /* of its name, under way; NULL: none is */
+	bool down;		 /* the last that the log was told about the target */
 };
 
 struct proxy {
@@ -86,15 +89,16 @@ struct proxy {
 	struct proxy_limits limits;
 	struct proxy_counters count;
 	struct sources sources;
-	struct vessels vessels;
-	struct conn_list connecting, open; /* open: the one without a byte for longest comes first */
-	struct conn_list again;		   /* have more to do though no end says so */
+	struct buffers buffers;
+	struct conn_list conns;
+	struct direction_list directions; /* of the open ones; whichever has stood still for longest comes first */
+	struct conn_list again;		  /* have more to do though no end says so */
 	struct loop_timer idle_timer, again_timer, drain_timer;
 	bool again_soon; /* again_timer waits for the next turn, not for memory */
 	void (*drained)(void *ctx);
 	void *drained_ctx;
 	size_t n_routes;
-	struct route route[PROXY_ROUTES_MAX];
+	struct route route[PROXY_PAIRS_MAX];
 };
 
 /* The last of a proxy that drains has ended. */
@@ -104,21 +108,27 @@ void proxy_again(struct proxy *p, struct conn *c, bool soon);
 
 /* ---- proxy_conn.c: a connection ---- */
 
-struct look_up;
+/* What an end sends of an open connection. Bytes that are held must move on for it to be active; where none are, those
+ * of the other direction count, too. */
+struct direction {
+	struct conn *conn;
+	int64_t active_ms; /* when it last was, or began to hold bytes */
+	TAILQ_ENTRY(direction) link;
+};
 
 struct conn {
 	struct proxy *proxy;
 	struct route *route;
 	struct source *source;
-	TAILQ_ENTRY(conn) link, again_link;
+	TAILQ_ENTRY(conn) link, again_link, wait_link;
 	bool again;
 	enum { CONN_LOOKS_UP, CONN_CONNECTS, CONN_PAUSES, CONN_OPEN } state;
 	struct stream stream;
-	int64_t active_ms; /* when the last byte moved */
+	struct direction direction[ENDS];
 
 	/* Until it is open. */
 	struct loop_timer timer;
-	struct look_up *look_up; /* the job's while CONN_LOOKS_UP */
+	struct look_up *look_up; /* waited for while CONN_LOOKS_UP, then what holds addr */
 	const struct net_addr *addr;
 	size_t n_addr, next_addr;
 	int64_t until_ms, pause_ms;

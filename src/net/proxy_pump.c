@@ -6,19 +6,19 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct vessel {
-	struct vessel *next; /* of those kept */
-	enum vessel_kind kind;
+struct buffer {
+	struct buffer *next; /* of those kept */
+	enum buffer_kind kind;
 	int pipe[2];
 	size_t at, n; /* where the bytes begin in b; how many there are in b or the pipe */
-	uint8_t b[];  /* PROXY_BUFFER of a VESSEL_BUFFER */
+	uint8_t b[];  /* PROXY_BUFFER of a BUFFER_MEMORY */
 };
 
-/* ---- vessels ---- */
+/* ---- pipes and buffers ---- */
 
-static void vessel_free(struct vessel *x)
+static void buffer_free(struct buffer *x)
 {
-	if (x->kind == VESSEL_PIPE) {
+	if (x->kind == BUFFER_PIPE) {
 		(void)close(x->pipe[0]);
 		(void)close(x->pipe[1]);
 	} else {
@@ -27,43 +27,43 @@ static void vessel_free(struct vessel *x)
 	free(x);
 }
 
-void vessels_free(struct vessels *v)
+void buffers_free(struct buffers *v)
 {
-	for (int kind = 0; kind < VESSEL_KINDS; kind++) {
-		for (struct vessel *x = v->kept[kind], *next; x != NULL; x = next) {
+	for (int kind = 0; kind < BUFFER_KINDS; kind++) {
+		for (struct buffer *x = v->kept[kind], *next; x != NULL; x = next) {
 			next = x->next;
-			vessel_free(x);
+			buffer_free(x);
 		}
 	}
-	*v = (struct vessels){0};
+	*v = (struct buffers){0};
 }
 
 /* NULL: there is no memory, or no descriptor. */
-static struct vessel *take(struct vessels *v, enum vessel_kind kind)
+static struct buffer *take(struct buffers *v, enum buffer_kind kind)
 {
-	struct vessel *x = v->kept[kind];
+	struct buffer *x = v->kept[kind];
 	if (x != NULL) {
 		v->kept[kind] = x->next;
 		v->n_kept[kind]--;
 		return x;
 	}
-	x = malloc(sizeof *x + (kind == VESSEL_BUFFER ? PROXY_BUFFER : 0));
+	x = malloc(sizeof *x + (kind == BUFFER_MEMORY ? PROXY_BUFFER : 0));
 	if (x == NULL)
 		return NULL;
 	x->kind = kind;
 	x->at = x->n = 0;
-	if (kind == VESSEL_PIPE && pipe2(x->pipe, O_NONBLOCK | O_CLOEXEC) != 0) {
+	if (kind == BUFFER_PIPE && pipe2(x->pipe, O_NONBLOCK | O_CLOEXEC) != 0) {
 		free(x);
 		return NULL;
 	}
 	return x;
 }
 
-static void give_back(struct vessels *v, struct vessel *x)
+static void give_back(struct buffers *v, struct buffer *x)
 {
 	/* A pipe cannot be emptied but by reading it. */
-	if ((x->kind == VESSEL_PIPE && x->n > 0) || v->n_kept[x->kind] == PROXY_VESSELS_KEPT) {
-		vessel_free(x);
+	if ((x->kind == BUFFER_PIPE && x->n > 0) || v->n_kept[x->kind] == PROXY_BUFFERS_KEPT) {
+		buffer_free(x);
 		return;
 	}
 	x->at = x->n = 0;
@@ -72,7 +72,7 @@ static void give_back(struct vessels *v, struct vessel *x)
 	v->n_kept[x->kind]++;
 }
 
-void stream_clear(struct vessels *v, struct stream *s)
+void stream_clear(struct buffers *v, struct stream *s)
 {
 	for (int i = 0; i < ENDS; i++) {
 		if (s->half[i].held != NULL)
@@ -86,12 +86,12 @@ void stream_clear(struct vessels *v, struct stream *s)
 enum step { STEP_ON, STEP_STARVED, STEP_BROKEN };
 
 /* Takes bytes from the sender, of whom nothing is held. */
-static enum step fill(struct vessels *v, struct half *h, struct end *from)
+static enum step fill(struct buffers *v, struct half *h, struct end *from)
 {
-	struct vessel *x = h->copies ? NULL : take(v, VESSEL_PIPE);
-	if (x == NULL && (x = take(v, VESSEL_BUFFER)) == NULL)
+	struct buffer *x = h->copies ? NULL : take(v, BUFFER_PIPE);
+	if (x == NULL && (x = take(v, BUFFER_MEMORY)) == NULL)
 		return STEP_STARVED;
-	const ssize_t n = x->kind == VESSEL_PIPE
+	const ssize_t n = x->kind == BUFFER_PIPE
 				  ? splice(from->io.fd, NULL, x->pipe[1], NULL, PROXY_BUFFER, SPLICE_F_NONBLOCK)
 				  : recv(from->io.fd, x->b, PROXY_BUFFER, MSG_DONTWAIT);
 	if (n > 0) {
@@ -100,7 +100,7 @@ static enum step fill(struct vessels *v, struct half *h, struct end *from)
 		return STEP_ON;
 	}
 	const int error = errno;
-	const enum vessel_kind kind = x->kind;
+	const enum buffer_kind kind = x->kind;
 	give_back(v, x);
 	if (n == 0) {
 		h->ended = true;
@@ -108,7 +108,7 @@ static enum step fill(struct vessels *v, struct half *h, struct end *from)
 	}
 	if (error == EAGAIN || error == EWOULDBLOCK)
 		from->readable = false;
-	else if (error == EINVAL && kind == VESSEL_PIPE)
+	else if (error == EINVAL && kind == BUFFER_PIPE)
 		h->copies = true;
 	else if (error != EINTR)
 		return STEP_BROKEN;
@@ -116,31 +116,31 @@ static enum step fill(struct vessels *v, struct half *h, struct end *from)
 }
 
 /* The receiver does not take what is in a pipe. */
-static enum step pour(struct vessels *v, struct half *h)
+static enum step pipe_to_memory(struct buffers *v, struct half *h)
 {
-	struct vessel *x = h->held, *buffer = take(v, VESSEL_BUFFER);
-	if (buffer == NULL)
+	struct buffer *pipe = h->held, *memory = take(v, BUFFER_MEMORY);
+	if (memory == NULL)
 		return STEP_STARVED;
 	h->copies = true;
-	while (x->n > 0) {
-		const ssize_t n = read(x->pipe[0], buffer->b + buffer->n, x->n);
+	while (pipe->n > 0) {
+		const ssize_t n = read(pipe->pipe[0], memory->b + memory->n, pipe->n);
 		if (n <= 0)
 			break;
-		buffer->n += (size_t)n;
-		x->n -= (size_t)n;
+		memory->n += (size_t)n;
+		pipe->n -= (size_t)n;
 	}
-	h->held = buffer;
-	const bool whole = x->n == 0;
-	give_back(v, x);
+	h->held = memory;
+	const bool whole = pipe->n == 0;
+	give_back(v, pipe);
 	return whole ? STEP_ON : STEP_BROKEN;
 }
 
 /* Gives the receiver what is held. */
-static enum step drain(struct vessels *v, struct half *h, struct end *to, uint64_t *moved)
+static enum step drain(struct buffers *v, struct half *h, struct end *to, uint64_t *moved)
 {
-	struct vessel *x = h->held;
+	struct buffer *x = h->held;
 	/* No SPLICE_F_MORE: what is held is all that there is for now. */
-	const ssize_t n = x->kind == VESSEL_PIPE ? splice(x->pipe[0], NULL, to->io.fd, NULL, x->n, SPLICE_F_NONBLOCK)
+	const ssize_t n = x->kind == BUFFER_PIPE ? splice(x->pipe[0], NULL, to->io.fd, NULL, x->n, SPLICE_F_NONBLOCK)
 						 : send(to->io.fd, x->b + x->at, x->n, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (n > 0) {
 		x->at += (size_t)n;
@@ -156,8 +156,8 @@ static enum step drain(struct vessels *v, struct half *h, struct end *to, uint64
 		return STEP_BROKEN;
 	if (errno == EAGAIN || errno == EWOULDBLOCK)
 		to->writable = false;
-	else if (errno == EINVAL && x->kind == VESSEL_PIPE)
-		return pour(v, h);
+	else if (errno == EINVAL && x->kind == BUFFER_PIPE)
+		return pipe_to_memory(v, h);
 	else if (errno != EINTR)
 		return STEP_BROKEN;
 	return STEP_ON;
@@ -177,7 +177,7 @@ static bool tell_end(const struct end *to, const struct half *back)
 	       error == 0;
 }
 
-enum flow stream_move(struct vessels *v, struct stream *s, int from, uint64_t *moved)
+enum flow stream_move(struct buffers *v, struct stream *s, int from, uint64_t *moved)
 {
 	struct half *h = &s->half[from];
 	struct end *sender = &s->end[from], *receiver = &s->end[!from];

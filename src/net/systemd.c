@@ -109,3 +109,17 @@ int64_t net_watchdog_ms(void)
 		return 0;
 	return usec / 2000 > 0 ? usec / 2000 : 1;
 }
+
+static void on_watchdog(struct loop_timer *t)
+{
+	struct net_watchdog *d = t->ctx;
+	net_notify("WATCHDOG=1");
+	loop_timer_arm(d->loop, t, d->ms);
+}
+
+void net_watchdog_start(struct net_watchdog *d, struct loop *l)
+{
+	*d = (struct net_watchdog){.loop = l, .ms = net_watchdog_ms(), .timer = {.fire = on_watchdog, .ctx = d}};
+	if (d->ms > 0)
+		loop_timer_arm(l, &d->timer, d->ms);
+}

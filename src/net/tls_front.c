@@ -184,7 +184,7 @@ static void on_handshake(struct loop_io *io, uint32_t events)
 static void on_timer(struct loop_timer *t)
 {
 	struct tls_front_conn *c = t->ctx;
-	if (!c->handshaking && !c->inner_ended) {
+	if (!c->handshaking && !c->inner_ended && !c->inner_gone) {
 		tls_front_pump(c);
 		return;
 	}

@@ -25,6 +25,7 @@ struct tls_front_conn {
 	bool write_waits;	       /* for the outer socket to take more */
 	bool outer_ended, inner_told;  /* no more will come from outside; and the inner end knows */
 	bool inner_deaf;	       /* it takes no more */
+	bool inner_gone;	       /* it has ended, and what it said before may not have been read yet */
 	bool inner_ended, end_sent;    /* no more will come from inside; and the outer end knows */
 	struct tls_front_conn *prev, *next;
 };
@@ -39,6 +40,7 @@ struct tls_front {
 	struct tls_front_conn *conns;
 	struct tls_front_counters count;
 	bool draining;
+	uint8_t block[TLS_FRONT_BLOCK]; /* of whichever connection is at work; wiped after each use */
 };
 
 /* ---- tls_front.c ---- */

@@ -18,7 +18,7 @@ void tls_front_rest_free(struct tls_front_rest *r)
 	*r = (struct tls_front_rest){NULL, 0, 0};
 }
 
-static bool keep(struct tls_front_rest *r, const uint8_t *p, size_t n)
+static bool keep_rest(struct tls_front_rest *r, const uint8_t *p, size_t n)
 {
 	r->p = malloc(n);
 	if (r->p == NULL)
@@ -44,29 +44,27 @@ static size_t give_inner(struct tls_front_conn *c, const uint8_t *p, size_t n)
 	return n;
 }
 
-static void flush_inner(struct tls_front_conn *c, bool *moved)
+static void flush_inner(struct tls_front_conn *c)
 {
-	const size_t n = give_inner(c, c->in.p + c->in.at, c->in.n - c->in.at);
-	c->in.at += n;
-	*moved = *moved || n > 0;
+	c->in.at += give_inner(c, c->in.p + c->in.at, c->in.n - c->in.at);
 	if (c->in.at == c->in.n)
 		tls_front_rest_free(&c->in);
 }
 
-/* False: the connection is of no more use. *moved: there may be more. */
-static bool read_outer(struct tls_front_conn *c, bool *moved)
+/* False: the connection is of no more use. *more: there is more that epoll does not know of. */
+static bool read_outer(struct tls_front_conn *c, bool *more)
 {
-	uint8_t block[TLS_FRONT_BLOCK];
+	uint8_t *block = c->front->block;
 	struct why w = {0};
 	size_t n = 0;
 	bool good = true;
 
-	switch (tls_read(c->tls, block, sizeof block, &n, &w)) {
+	switch (tls_read(c->tls, block, TLS_FRONT_BLOCK, &n, &w)) {
 	case TLS_DONE: {
 		const size_t sent = give_inner(c, block, n);
-		good = sent == n || keep(&c->in, block + sent, n - sent);
+		good = sent == n || keep_rest(&c->in, block + sent, n - sent);
 		mem_wipe(block, n);
-		*moved = true;
+		*more = c->in.p == NULL && tls_pending(c->tls);
 		return good;
 	}
 	case TLS_WANT_READ:
@@ -85,11 +83,11 @@ static bool read_outer(struct tls_front_conn *c, bool *moved)
 	return false;
 }
 
-static bool inwards(struct tls_front_conn *c, bool *moved)
+static bool inwards(struct tls_front_conn *c, bool *more)
 {
 	if (c->in.p != NULL)
-		flush_inner(c, moved);
-	if (c->in.p == NULL && !c->outer_ended && !c->inner_deaf && !read_outer(c, moved))
+		flush_inner(c);
+	if (c->in.p == NULL && !c->outer_ended && !c->inner_deaf && !read_outer(c, more))
 		return false;
 	if (c->in.p == NULL && c->outer_ended && !c->inner_told) {
 		(void)shutdown(c->inner.fd, SHUT_WR);
@@ -126,35 +124,35 @@ static ssize_t give_outer(struct tls_front_conn *c, const uint8_t *p, size_t n)
 	return (ssize_t)done;
 }
 
-static bool flush_outer(struct tls_front_conn *c, bool *moved)
+static bool flush_outer(struct tls_front_conn *c)
 {
 	const ssize_t n = give_outer(c, c->out.p + c->out.at, c->out.n - c->out.at);
 	if (n < 0)
 		return false;
 	c->out.at += (size_t)n;
-	*moved = *moved || n > 0;
 	if (c->out.at == c->out.n)
 		tls_front_rest_free(&c->out);
 	return true;
 }
 
-static bool read_inner(struct tls_front_conn *c, bool *moved)
+static bool read_inner(struct tls_front_conn *c, bool *more)
 {
-	uint8_t block[TLS_FRONT_BLOCK];
-	const ssize_t n = recv(c->inner.fd, block, sizeof block, 0);
+	uint8_t *block = c->front->block;
+	const ssize_t n = recv(c->inner.fd, block, TLS_FRONT_BLOCK, 0);
 
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
 		return true;
 	/* A reset is that the inner end closed without having read all; what it said comes before that. */
 	if (n <= 0) {
 		c->inner_ended = true;
-		loop_timer_arm(c->front->loop, &c->timer, c->front->limits.linger_ms);
+		if (!c->inner_gone)
+			loop_timer_arm(c->front->loop, &c->timer, c->front->limits.flush_ms);
 		return true;
 	}
 	const ssize_t sent = give_outer(c, block, (size_t)n);
-	const bool good = sent >= 0 && (sent == n || keep(&c->out, block + sent, (size_t)(n - sent)));
+	const bool good = sent >= 0 && (sent == n || keep_rest(&c->out, block + sent, (size_t)(n - sent)));
 	mem_wipe(block, (size_t)n);
-	*moved = true;
+	*more = n == TLS_FRONT_BLOCK && c->out.p == NULL;
 	return good;
 }
 
@@ -176,6 +174,7 @@ static bool say_end(struct tls_front_conn *c)
 		break;
 	}
 	c->end_sent = true;
+	loop_timer_arm(c->front->loop, &c->timer, c->front->limits.linger_ms);
 	(void)shutdown(c->outer.fd, SHUT_WR);
 	loop_io_del(c->front->loop, &c->inner);
 	(void)close(c->inner.fd);
@@ -184,11 +183,11 @@ static bool say_end(struct tls_front_conn *c)
 	return true;
 }
 
-static bool outwards(struct tls_front_conn *c, bool *moved)
+static bool outwards(struct tls_front_conn *c, bool *more)
 {
-	if (c->out.p != NULL && !flush_outer(c, moved))
+	if (c->out.p != NULL && !flush_outer(c))
 		return false;
-	if (c->out.p == NULL && !c->inner_ended && !read_inner(c, moved))
+	if (c->out.p == NULL && !c->inner_ended && !read_inner(c, more))
 		return false;
 	return c->out.p != NULL || !c->inner_ended || say_end(c);
 }
@@ -210,7 +209,7 @@ static bool discard(struct tls_front_conn *c)
 
 /* ---- both ---- */
 
-static bool want(struct tls_front_conn *c, struct loop_io *io, uint32_t *have, uint32_t events)
+static bool set_events(struct tls_front_conn *c, struct loop_io *io, uint32_t *have, uint32_t events)
 {
 	struct why w = {0};
 	if (io->fd < 0 || *have == events)
@@ -234,39 +233,54 @@ static bool wait_for_more(struct tls_front_conn *c)
 		outer |= EPOLLOUT;
 	if (c->out.p == NULL && !c->inner_ended)
 		inner |= EPOLLIN;
+	else if (!c->inner_ended && !c->inner_gone)
+		inner |= EPOLLRDHUP | EPOLLET; /* its end starts the time that a client has which does not read */
 	if (c->in.p != NULL)
 		inner |= EPOLLOUT;
-	return want(c, &c->outer, &c->outer_events, outer) && want(c, &c->inner, &c->inner_events, inner);
+	return set_events(c, &c->outer, &c->outer_events, outer) && set_events(c, &c->inner, &c->inner_events, inner);
 }
 
-static bool move(struct tls_front_conn *c)
+/* in, out: the directions in which there may be something to do. Each ends where the kernel has no more, or is not
+ * likely to: epoll tells of the rest, and asking in vain costs as much as asking. */
+static bool pump_both(struct tls_front_conn *c, bool in, bool out)
 {
-	bool in = true, out = true;
 	for (int i = 0; (in || out) && i < ROUNDS && !c->end_sent; i++) {
-		in = out = false;
-		if (!inwards(c, &in) || !outwards(c, &out))
+		bool more_in = false, more_out = false;
+		if ((in && !inwards(c, &more_in)) || (out && !outwards(c, &more_out)))
 			return false;
+		in = more_in;
+		out = more_out;
 	}
 	/* epoll knows nothing of bytes that are read already and perhaps decrypted. */
-	if (in && !c->inner_ended && tls_pending(c->tls))
+	if (in && !c->inner_ended && !c->inner_gone)
 		loop_timer_arm(c->front->loop, &c->timer, 0);
 	return !c->end_sent || discard(c);
 }
 
+static void pump(struct tls_front_conn *c, bool in, bool out)
+{
+	if (!pump_both(c, in, out) || !wait_for_more(c))
+		tls_front_close(c);
+}
+
 void tls_front_pump(struct tls_front_conn *c)
 {
-	if (!move(c) || !wait_for_more(c))
-		tls_front_close(c);
+	pump(c, true, true);
 }
 
 void tls_front_on_outer(struct loop_io *io, uint32_t events)
 {
+	struct tls_front_conn *c = io->ctx;
 	(void)events;
-	tls_front_pump(io->ctx);
+	pump(c, true, c->write_waits || c->out.p != NULL || c->inner_ended);
 }
 
 void tls_front_on_inner(struct loop_io *io, uint32_t events)
 {
-	(void)events;
-	tls_front_pump(io->ctx);
+	struct tls_front_conn *c = io->ctx;
+	if (c->out.p != NULL && !c->inner_gone && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+		c->inner_gone = true;
+		loop_timer_arm(c->front->loop, &c->timer, c->front->limits.flush_ms);
+	}
+	pump(c, c->in.p != NULL, true);
 }

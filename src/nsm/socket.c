@@ -42,18 +42,12 @@ static enum err too_late(const struct link *l, struct why *w)
 		       (double)l->timeout_ms / 1000);
 }
 
-static int64_t left_ms(const struct link *l)
-{
-	const int64_t left = l->deadline_ms - clock_mono(l->clock);
-	return left > 0 ? left : 0;
-}
-
 /* Until the socket is ready for `events`, or has failed, which the next call on it will tell. */
 static enum err wait_for(const struct link *l, short events, struct why *w)
 {
-	for (int64_t left; (left = left_ms(l)) > 0;) {
+	for (int left; (left = clock_left_ms(l->clock, l->deadline_ms)) > 0;) {
 		struct pollfd p = {.fd = l->fd, .events = events};
-		const int n = poll(&p, 1, (int)left);
+		const int n = poll(&p, 1, left);
 		if (n > 0)
 			return ERR_OK;
 		if (n < 0 && errno != EINTR)
@@ -65,7 +59,7 @@ static enum err wait_for(const struct link *l, short events, struct why *w)
 /* e: what a failure counts as. */
 static enum err join(struct link *l, enum err e, struct why *w)
 {
-	const int64_t left = left_ms(l);
+	const int left = clock_left_ms(l->clock, l->deadline_ms);
 	/* A listener whose queue is full would otherwise keep us for good. */
 	const struct timeval patience = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000 + 1};
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/bucket.h"
+
 struct keys_key {
 	struct keys_key *next; /* the one that expires after it */
 	struct rsa_key *rsa;
@@ -17,6 +19,7 @@ struct keys {
 	struct keys_key *first, **end; /* one lifetime for all, so in order of expiry */
 	uint64_t count;
 	unsigned making;
+	struct bucket bucket;
 };
 
 enum err keys_new(struct keys **out, const struct clock *clock, const struct keys_options *o, struct why *w)
@@ -28,6 +31,7 @@ enum err keys_new(struct keys **out, const struct clock *clock, const struct key
 	k->clock = clock;
 	k->o = *o;
 	k->end = &k->first;
+	bucket_init(&k->bucket, KEYS_RATE, KEYS_BURST, clock_boot(clock));
 	*out = k;
 	return ERR_OK;
 }
@@ -78,7 +82,7 @@ static unsigned seconds_to_room(const struct keys *k)
 	return s < 1 ? 1 : (unsigned)s;
 }
 
-enum err keys_room(struct keys *k, struct why *w)
+enum err keys_reserve(struct keys *k, struct why *w)
 {
 	keys_sweep(k);
 	if (k->count + k->making >= k->o.max) {
@@ -94,6 +98,14 @@ enum err keys_room(struct keys *k, struct why *w)
 			       KEYS_MAKING_MAX);
 		w->retry_after_s = 1;
 		return ERR_BUSY;
+	}
+	/* Not given back by keys_cancel: what was made for nothing has cost as much. */
+	const unsigned wait_s = bucket_take(&k->bucket, clock_boot(k->clock));
+	if (wait_s > 0) {
+		(void)why_tell(w, ERR_RATE, NULL, "More than %d key a second was asked for; try again in %u s.",
+			       KEYS_RATE, wait_s);
+		w->retry_after_s = wait_s;
+		return ERR_RATE;
 	}
 	k->making++;
 	return ERR_OK;
@@ -121,7 +133,7 @@ out:
 	return e;
 }
 
-void keys_keep(struct keys *k, struct keys_key *key)
+void keys_commit(struct keys *k, struct keys_key *key)
 {
 	key->expires_boot_ms = clock_boot(k->clock) + k->o.lifetime_ms;
 	key->next = NULL;
@@ -131,7 +143,7 @@ void keys_keep(struct keys *k, struct keys_key *key)
 	k->count++;
 }
 
-void keys_give_up(struct keys *k, struct keys_key *key)
+void keys_cancel(struct keys *k, struct keys_key *key)
 {
 	k->making--;
 	keys_release(key);

@@ -80,10 +80,13 @@ enum err peer_client_find(struct peer_clients *c, const uint8_t key_hash[SHA256_
 			  struct why *w)
 {
 	struct client **at = find(c, key_hash);
+	bool found = *at != NULL;
 
-	if (*at != NULL && clock_boot(c->clock) >= (*at)->ends_boot_ms)
+	if (found && clock_boot(c->clock) >= (*at)->ends_boot_ms) {
 		drop(c, at);
-	if (*at == NULL || memcmp((*at)->facts.key_hash, key_hash, SHA256_SIZE) != 0)
+		found = false;
+	}
+	if (!found)
 		return why_tell(
 			w, ERR_UNATTESTED, NULL,
 			"What was verified of this key is no longer valid, or no longer kept: begin again with GET "

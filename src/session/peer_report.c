@@ -30,6 +30,24 @@ enum err peer_claims_make(struct attest *a, const struct peer_claims *p, struct 
 	return attest_claims_make(a, ATTEST_PEER, own, sizeof own / sizeof own[0], false, out, w);
 }
 
+enum err peer_report_read(struct bytes base64, struct buf *document, struct why *w)
+{
+	const size_t longest = BASE64_SIZE(VERIFY_DOCUMENT_MAX);
+	struct buf raw = BUF_INIT(BASE64_DECODED_MAX(longest));
+	uint8_t *to = buf_reserve(&raw, raw.max);
+
+	if (to == NULL)
+		return buf_check(&raw, w);
+	if (base64.n > longest || !base64_decode(base64, to, &raw.n) || raw.n == 0 || raw.n > VERIFY_DOCUMENT_MAX) {
+		buf_free(&raw);
+		return why_tell(w, ERR_INVALID, "attestation_document",
+				"Must be an attestation document of at most %d bytes in padded base64.",
+				VERIFY_DOCUMENT_MAX);
+	}
+	*document = raw;
+	return ERR_OK;
+}
+
 /* ---- judging ---- */
 
 static enum err refuse(struct why *w, const char *field, const char *text)
@@ -38,7 +56,7 @@ static enum err refuse(struct why *w, const char *field, const char *text)
 }
 
 /* The verifier has seen to it that each claim is there, and of its form. */
-static enum err read(const struct verify_verdict *verdict, struct peer_claims *out, struct why *w)
+static enum err read_claims(const struct verify_verdict *verdict, struct peer_claims *out, struct why *w)
 {
 	const struct {
 		const char *name;
@@ -126,7 +144,7 @@ enum err peer_report_check(struct verify *v, const struct verify_policy *policy,
 	struct peer_claims is;
 	enum err e = judge(v, policy, document, challenge, &made, w);
 
-	if (e == ERR_OK && (e = read(made, &is, w)) == ERR_OK)
+	if (e == ERR_OK && (e = read_claims(made, &is, w)) == ERR_OK)
 		e = compare(&is, want, w);
 	if (verdict != NULL && made != NULL)
 		*verdict = made;

@@ -38,8 +38,8 @@ struct private_data {
 
 static enum err discard(struct private_store *store, struct log *log, const char *reason, struct why *w)
 {
-	struct private_store_use use;
-	enum err e = private_store_use(store, NULL, &use, w);
+	struct private_store_usage use;
+	enum err e = private_store_usage(store, NULL, &use, w);
 
 	if (e == ERR_OK)
 		e = private_store_clear(store, w);
@@ -117,11 +117,11 @@ void private_data_close(struct private_data *p)
 static enum err room(struct private_data *p, const uint8_t *identity, size_t size, struct why *w)
 {
 	const struct private_data_limits *l = &p->limits;
-	struct private_store_use own, all;
-	enum err e = private_store_use(p->store, identity, &own, w);
+	struct private_store_usage own, all;
+	enum err e = private_store_usage(p->store, identity, &own, w);
 
 	if (e == ERR_OK)
-		e = private_store_use(p->store, NULL, &all, w);
+		e = private_store_usage(p->store, NULL, &all, w);
 	if (e != ERR_OK)
 		return e;
 	if (own.items >= l->max_items)
@@ -135,12 +135,12 @@ static enum err room(struct private_data *p, const uint8_t *identity, size_t siz
 				"what is no longer needed.",
 				(long long)own.bytes, (long long)l->max_bytes, size);
 	if (all.items >= l->max_total_items)
-		return why_tell(w, ERR_QUOTA, NULL,
+		return why_tell(w, ERR_PRIVATE_FULL, NULL,
 				"All identities together may store %lld items here, and no more fit: delete one of "
 				"your own that is no longer needed, or try again later.",
 				(long long)l->max_total_items);
 	if (all.bytes > l->max_total_bytes || (int64_t)size > l->max_total_bytes - all.bytes)
-		return why_tell(w, ERR_QUOTA, NULL,
+		return why_tell(w, ERR_PRIVATE_FULL, NULL,
 				"All identities together may store %lld bytes here, and %zu more do not fit: delete "
 				"what is no longer needed of your own, or try again later.",
 				(long long)l->max_total_bytes, size);
@@ -341,25 +341,34 @@ static bool id_fits(struct bytes id)
 enum err private_data_find(struct private_data *p, const uint8_t identity[PRIVATE_STORE_IDENTITY_SIZE], struct bytes id,
 			   struct private_data_row *row, struct why *w)
 {
-	struct private_data_row found = {.sealed = BUF_INIT(PRIVATE_STORE_SEALED_MAX)};
+	struct private_data_row found = {0};
 	struct private_store_item x;
 	bool any = false;
 	enum err e = ERR_OK;
 
 	if (id.n == 0 || id_fits(id))
-		e = private_store_get(p->store, identity, id, &x, &found.sealed, &any, w);
+		e = private_store_get(p->store, identity, id, &x, NULL, &any, w);
 	if (e == ERR_OK && !any)
 		e = not_found(id, w);
-	if (e != ERR_OK) {
-		private_data_row_free(&found);
+	if (e != ERR_OK)
 		return e;
-	}
 	memcpy(found.identity, x.identity, sizeof found.identity);
 	memcpy(found.id, x.id, sizeof found.id);
 	found.created_ms = x.created_ms;
 	found.size = (size_t)x.size;
+	found.sealed = BUF_INIT(x.sealed.n);
 	*row = found;
 	return ERR_OK;
+}
+
+enum err private_data_read(struct private_data *p, struct private_data_row *row, struct why *w)
+{
+	struct bytes id = bytes_of(row->id, sizeof row->id);
+	struct private_store_item x;
+	bool any = false;
+	enum err e = private_store_get(p->store, row->identity, id, &x, &row->sealed, &any, w);
+
+	return e == ERR_OK && !any ? not_found(id, w) : e;
 }
 
 enum err private_data_delete(struct private_data *p, const uint8_t identity[PRIVATE_STORE_IDENTITY_SIZE],
@@ -371,7 +380,7 @@ enum err private_data_delete(struct private_data *p, const uint8_t identity[PRIV
 	return e == ERR_OK && !any ? not_found(id, w) : e;
 }
 
-enum err private_data_use(struct private_data *p, struct private_store_use *out, struct why *w)
+enum err private_data_usage(struct private_data *p, struct private_store_usage *out, struct why *w)
 {
-	return private_store_use(p->store, NULL, out, w);
+	return private_store_usage(p->store, NULL, out, w);
 }

@@ -44,6 +44,7 @@ enum statement {
 	ITEM_PUT,
 	ITEM_GET,
 	ITEM_LATEST,
+	ITEM_SEALED,
 	ITEM_FIND,
 	ITEM_DELETE,
 	ITEM_CLEAR,
@@ -59,8 +60,10 @@ static const char *const statements[STATEMENTS] = {
 	[META_GET] = "SELECT value FROM meta WHERE name = ?",
 	[META_PUT] = "INSERT OR REPLACE INTO meta VALUES (?, ?)",
 	[ITEM_PUT] = "INSERT INTO item VALUES (NULL, ?, ?, ?, ?, ?)",
-	[ITEM_GET] = "SELECT id, created_ms, size, sealed FROM item WHERE identity = ? AND id = ?",
-	[ITEM_LATEST] = "SELECT id, created_ms, size, sealed FROM item WHERE identity = ? ORDER BY row DESC LIMIT 1",
+	[ITEM_GET] = "SELECT row, id, created_ms, size, length(sealed) FROM item WHERE identity = ? AND id = ?",
+	[ITEM_LATEST] =
+		"SELECT row, id, created_ms, size, length(sealed) FROM item WHERE identity = ? ORDER BY row DESC LIMIT 1",
+	[ITEM_SEALED] = "SELECT sealed FROM item WHERE row = ?",
 	[ITEM_FIND] = "SELECT row, size FROM item WHERE identity = ? AND id = ?",
 	[ITEM_DELETE] = "DELETE FROM item WHERE row = ?",
 	[ITEM_CLEAR] = "DELETE FROM item",
@@ -181,22 +184,36 @@ enum err private_store_put(struct private_store *s, const struct private_store_i
 }
 
 /* The columns' checks held when a row was written; the file may have been changed since. */
-static enum err read_item(sqlite3_stmt *st, struct private_store_item *x, struct buf *sealed, struct why *w)
+static enum err read_facts(sqlite3_stmt *st, int64_t *row, struct private_store_item *x, struct why *w)
 {
-	struct bytes id = db_column_bytes(st, 0), blob = db_column_bytes(st, 3);
-	int64_t size = sqlite3_column_int64(st, 2);
-	if (id.n != PRIVATE_STORE_ID_SIZE || size < 0 || size > PRIVATE_STORE_SIZE_MAX ||
-	    blob.n > PRIVATE_STORE_SEALED_MAX)
+	struct bytes id = db_column_bytes(st, 1);
+	int64_t size = sqlite3_column_int64(st, 3), sealed_n = sqlite3_column_int64(st, 4);
+	if (id.n != PRIVATE_STORE_ID_SIZE || size < 0 || size > PRIVATE_STORE_SIZE_MAX || sealed_n < 0 ||
+	    sealed_n > PRIVATE_STORE_SEALED_MAX)
 		return why_set(w, ERR_SEALED,
 			       "a row of the private-data database has a size that this program never writes");
-	buf_put_bytes(sealed, blob);
-	enum err e = buf_check(sealed, w);
-	if (e != ERR_OK)
-		return e;
+	*row = sqlite3_column_int64(st, 0);
 	memcpy(x->id, id.p, sizeof x->id);
-	x->created_ms = sqlite3_column_int64(st, 1);
+	x->created_ms = sqlite3_column_int64(st, 2);
 	x->size = size;
+	x->sealed = bytes_of(NULL, (size_t)sealed_n);
 	return ERR_OK;
+}
+
+static enum err read_sealed(struct private_store *s, int64_t number, struct buf *sealed, struct why *w)
+{
+	sqlite3_stmt *st = s->st[ITEM_SEALED];
+	bool row;
+	sqlite3_bind_int64(st, 1, number);
+	enum err e = db_row(s->db, st, &row, w);
+	if (e == ERR_OK && !row)
+		return db_damaged(s->db, "a row is in its index alone", w);
+	if (e == ERR_OK) {
+		buf_put_bytes(sealed, db_column_bytes(st, 0));
+		e = buf_check(sealed, w);
+		sqlite3_reset(st);
+	}
+	return e;
 }
 
 enum err private_store_get(struct private_store *s, const uint8_t identity[PRIVATE_STORE_IDENTITY_SIZE],
@@ -204,20 +221,26 @@ enum err private_store_get(struct private_store *s, const uint8_t identity[PRIVA
 			   struct why *w)
 {
 	sqlite3_stmt *st = s->st[id.n == 0 ? ITEM_LATEST : ITEM_GET];
+	struct private_store_item read;
+	int64_t number = 0;
 	bool row;
 	db_bind_bytes(st, 1, owner(identity));
 	if (id.n > 0)
 		db_bind_bytes(st, 2, id);
 	enum err e = db_row(s->db, st, &row, w);
 	if (e == ERR_OK && row) {
-		e = read_item(st, x, sealed, w);
+		e = read_facts(st, &number, &read, w);
 		sqlite3_reset(st);
+		if (e == ERR_OK && sealed != NULL)
+			e = read_sealed(s, number, sealed, w);
 	}
 	if (e != ERR_OK)
 		return e;
 	if (row) {
-		memcpy(x->identity, identity, sizeof x->identity);
-		x->sealed = buf_bytes(sealed);
+		memcpy(read.identity, identity, sizeof read.identity);
+		if (sealed != NULL)
+			read.sealed = buf_bytes(sealed);
+		*x = read;
 	}
 	*found = row;
 	return ERR_OK;
@@ -256,8 +279,8 @@ enum err private_store_clear(struct private_store *s, struct why *w)
 	return e == ERR_OK ? db_write(s->db, s->st[TALLY_CLEAR], w) : e;
 }
 
-enum err private_store_use(struct private_store *s, const uint8_t *identity, struct private_store_use *out,
-			   struct why *w)
+enum err private_store_usage(struct private_store *s, const uint8_t *identity, struct private_store_usage *out,
+			     struct why *w)
 {
 	sqlite3_stmt *st = s->st[TALLY_GET];
 	bool row;
@@ -265,9 +288,9 @@ enum err private_store_use(struct private_store *s, const uint8_t *identity, str
 	enum err e = db_row(s->db, st, &row, w);
 	if (e != ERR_OK)
 		return e;
-	*out = (struct private_store_use){0};
+	*out = (struct private_store_usage){0};
 	if (row) {
-		*out = (struct private_store_use){sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1)};
+		*out = (struct private_store_usage){sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1)};
 		sqlite3_reset(st);
 	}
 	return ERR_OK;

@@ -2,7 +2,6 @@
 #include "vsock.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,12 +17,6 @@ struct exchange {
 	struct buf got;
 };
 
-static int left_ms(const struct exchange *x)
-{
-	const int64_t left = x->deadline - clock_mono(x->clock);
-	return left <= 0 ? 0 : left < INT_MAX ? (int)left : INT_MAX;
-}
-
 static enum err too_late(const struct exchange *x, struct why *w)
 {
 	return why_tell(w, ERR_ENVIRONMENT, NULL, "%s did not answer within %g s", x->who,
@@ -34,7 +27,7 @@ static enum err too_late(const struct exchange *x, struct why *w)
 static short wait_for(const struct exchange *x, short events)
 {
 	struct pollfd p = {.fd = x->fd, .events = events};
-	for (int left; (left = left_ms(x)) > 0;)
+	for (int left; (left = clock_left_ms(x->clock, x->deadline)) > 0;)
 		if (poll(&p, 1, left) > 0)
 			return p.revents;
 	return 0;

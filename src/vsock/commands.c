@@ -7,8 +7,6 @@
 
 enum { KEY_MEMBERS_MAX = 256 };
 
-static const char failed[] = "Failed to process request: ";
-
 /* One attestation. Freed when no worker is at it any more, which may be long after its client has gone. */
 struct vsock_op {
 	struct loop_job job;
@@ -120,7 +118,7 @@ static void op_free(struct vsock_op *op)
 {
 	struct vsock_server *s = op->server;
 	if (op->room)
-		keys_give_up(s->keys, op->key);
+		keys_cancel(s->keys, op->key);
 	if (op->admitted)
 		budget_give_back(s->budget, BUDGET_VSOCK);
 	attest_doc_free(op->doc);
@@ -135,7 +133,7 @@ static void op_fail(struct vsock_op *op)
 	struct vsock_conn *c = op->conn;
 	if (c != NULL) {
 		c->op = NULL;
-		vsock_fail(c, failed, &op->why);
+		vsock_fail(c, VSOCK_FAILED, &op->why);
 	}
 	op_free(op);
 }
@@ -150,7 +148,7 @@ void vsock_op_drop(struct vsock_op *op)
 void vsock_op_late(struct vsock_conn *c, const struct why *w)
 {
 	vsock_op_drop(c->op);
-	vsock_fail(c, failed, w);
+	vsock_fail(c, VSOCK_FAILED, w);
 }
 
 /* What nobody waits for any more is not begun; a job that was not begun is one that the server's end left over. */
@@ -200,7 +198,7 @@ static void keep_key(struct vsock_op *op, struct buf *b)
 {
 	struct keys *keys = op->server->keys;
 	struct keys_key *key = op->key;
-	keys_keep(keys, key);
+	keys_commit(keys, key);
 	op->key = NULL;
 	op->room = false;
 	json_put_key(b, "key_id");
@@ -214,7 +212,8 @@ static void on_document(struct loop_job *j)
 	struct vsock_op *op = (struct vsock_op *)j;
 	struct vsock_conn *c = op->conn;
 	struct buf b = BUF_INIT(VSOCK_REPLY_MAX);
-	if (c == NULL || op->why.err != ERR_OK) {
+	/* A key is kept for whoever gets its id, and for nobody else. */
+	if (c == NULL || op->why.err != ERR_OK || (op->key != NULL && vsock_gone(c))) {
 		op_fail(op);
 		return;
 	}
@@ -243,7 +242,6 @@ static void ask_nsm(struct loop_job *j)
 
 static void ask(struct vsock_op *op)
 {
-	vsock_await(op->conn, op->server->options.nsm_ms);
 	op_submit(op, LANE_NSM, ask_nsm, on_document);
 }
 
@@ -285,12 +283,15 @@ static enum err check(struct vsock_op *op, struct why *w)
 static enum err admit(struct vsock_op *op, struct why *w)
 {
 	struct vsock_server *s = op->server;
-	enum err e = budget_take(s->budget, BUDGET_VSOCK, loop_now_ms(s->loop), w);
-	if (e != ERR_OK)
-		return e;
-	op->admitted = true;
-	if (op->request.generate_key && (e = keys_room(s->keys, w)) == ERR_OK)
+	enum err e;
+	/* The key's room first, which can be given back: a token cannot. */
+	if (op->request.generate_key) {
+		if ((e = keys_reserve(s->keys, w)) != ERR_OK)
+			return e;
 		op->room = true;
+	}
+	if ((e = budget_take(s->budget, BUDGET_VSOCK, loop_now_ms(s->loop), w)) == ERR_OK)
+		op->admitted = true;
 	return e;
 }
 
@@ -301,7 +302,7 @@ static void attest(struct vsock_conn *c, struct vsock_request *r)
 		struct why w = {0};
 		(void)why_set(&w, ERR_MEMORY, "no memory for an attestation");
 		vsock_request_free(r);
-		vsock_fail(c, failed, &w);
+		vsock_fail(c, VSOCK_FAILED, &w);
 		return;
 	}
 	op->server = c->server;
@@ -309,9 +310,12 @@ static void attest(struct vsock_conn *c, struct vsock_request *r)
 	c->op = op;
 	op->request = *r;
 	*r = (struct vsock_request){0};
-	if (check(op, &op->why) != ERR_OK || admit(op, &op->why) != ERR_OK)
+	if (check(op, &op->why) != ERR_OK || admit(op, &op->why) != ERR_OK) {
 		op_fail(op);
-	else if (op->room)
+		return;
+	}
+	vsock_await(c, c->server->options.nsm_ms);
+	if (op->room)
 		op_submit(op, LANE_KEYS, make_key, on_key);
 	else
 		ask(op);
@@ -341,7 +345,7 @@ void vsock_command(struct vsock_conn *c)
 		if (unknown)
 			fail_unknown(c, &w);
 		else
-			vsock_fail(c, e == ERR_INVALID ? "" : failed, &w);
+			vsock_fail(c, e == ERR_INVALID ? "" : VSOCK_FAILED, &w);
 		return;
 	}
 	c->command = name_of(r.command);

@@ -21,6 +21,8 @@ enum vsock_line { VSOCK_LINE_OPEN, VSOCK_LINE_WHOLE, VSOCK_LINE_TOO_LONG };
  * are cut into pieces. */
 enum vsock_line vsock_line_take(struct buf *line, struct bytes piece);
 
+#define VSOCK_FAILED "Failed to process request: " /* the seed's, before a fault that is not of the JSON itself */
+
 /* ---- server.c ---- */
 
 struct vsock_server {
@@ -36,8 +38,10 @@ struct vsock_server {
 	struct net_listener listener;
 	unsigned port;
 	int64_t started_ms;
-	struct budget_bucket bucket;
+	struct bucket bucket;
 	struct vsock_counters count;
+	uint64_t refused;    /* connections that the log was told of, */
+	int64_t refusals_ms; /* and when it may be told of more */
 	struct vsock_conn *conns;
 	bool draining;
 	struct loop_timer drain;
@@ -66,6 +70,8 @@ struct vsock_conn {
 void vsock_reply(struct vsock_conn *c, const char *code, struct buf *reply);
 /* The same with an error: "PREFIXtext". */
 void vsock_fail(struct vsock_conn *c, const char *prefix, const struct why *w);
+/* Whether the client takes no reply any more; if so c is gone, too. */
+bool vsock_gone(struct vsock_conn *c);
 /* Until the reply must be there. */
 void vsock_await(struct vsock_conn *c, int64_t ms);
 

@@ -30,8 +30,8 @@ static enum err bad_json(struct why *w, const char *text)
 /* The field tables say "Must be ..." of a member that is named beside it. */
 static enum err bad_member(struct why *w, const char *name, const char *text)
 {
-	return why_tell(w, ERR_INVALID, NULL, "Failed to process request: \"%s\" %c%s", name,
-			tolower((unsigned char)text[0]), text + 1);
+	return why_tell(w, ERR_INVALID, NULL, VSOCK_FAILED "\"%s\" %c%s", name, tolower((unsigned char)text[0]),
+			text + 1);
 }
 
 static enum err unknown(struct bytes name, struct why *w)

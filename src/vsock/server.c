@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { READ_SIZE = 16 * 1024, REFUSAL_MAX = 1024 };
+enum { READ_SIZE = 16 * 1024, REFUSAL_MAX = 1024, REFUSALS_MS = 10 * 1000 };
 
 /* ---- life ---- */
 
@@ -107,12 +107,24 @@ void vsock_reply(struct vsock_conn *c, const char *code, struct buf *reply)
 void vsock_fail(struct vsock_conn *c, const char *prefix, const struct why *w)
 {
 	struct buf b = BUF_INIT(VSOCK_REPLY_MAX);
-	const bool ours = err_status(w->err) >= 500;
-	if (!w->tell || ours)
+	/* Whoever asks too often must not fill the log as well. */
+	const bool load = w->tell && (w->err == ERR_BUSY || w->err == ERR_RATE || w->err == ERR_KEYS_FULL);
+	const bool ours = err_status(w->err) >= 500 && !load;
+	if (!w->tell || ours || load)
 		log_why(c->server->log, ours ? LOG_WARN : LOG_DEBUG, "vsock", w);
 	c->server->count.failed++;
 	vsock_put_error(&b, prefix, w);
 	vsock_reply(c, err_code(w->err), &b);
+}
+
+/* All that epoll may tell of a vsock peer that has left is that it sends no more, which is true as well of one that has
+ * said its all and waits. To send nothing does nothing to a peer that is there, and fails where none is. */
+bool vsock_gone(struct vsock_conn *c)
+{
+	if (send(c->io.fd, "", 0, MSG_NOSIGNAL) >= 0 || errno != EPIPE)
+		return false;
+	conn_close(c);
+	return true;
 }
 
 void vsock_await(struct vsock_conn *c, int64_t ms)
@@ -132,6 +144,10 @@ static void fail_long(struct vsock_conn *c)
 static void fail_late(struct vsock_conn *c)
 {
 	struct why w = {0};
+	if (c->in.n == 0 && !c->in.failed) {
+		conn_close(c);
+		return;
+	}
 	(void)why_tell(&w, ERR_MALFORMED, NULL, "The request was not complete within %lld s.",
 		       (long long)(c->server->options.request_ms / 1000));
 	vsock_fail(c, "", &w);
@@ -206,7 +222,7 @@ static void on_timer(struct loop_timer *t)
 		fail_late(c);
 		break;
 	case VSOCK_WORKING:
-		(void)why_tell(&w, ERR_NSM, NULL, "The Nitro Secure Module did not answer in time; try again.");
+		(void)why_tell(&w, ERR_NSM, NULL, "The document was not ready in time; try again.");
 		vsock_op_late(c, &w);
 		break;
 	case VSOCK_WRITING:
@@ -218,12 +234,25 @@ static void on_timer(struct loop_timer *t)
 
 /* ---- accepting ---- */
 
+/* A flood must not fill the log as well: a line when it begins, and one now and then while it lasts. */
+static void tell_refusals(struct vsock_server *s)
+{
+	const int64_t now = loop_now_ms(s->loop);
+	if (now < s->refusals_ms)
+		return;
+	s->refusals_ms = now + REFUSALS_MS;
+	log_event(s->log, LOG_WARN, "vsock_refused", LOG_I("connections", s->count.connections_refused - s->refused),
+		  LOG_I("open", s->count.connections_open));
+	s->refused = s->count.connections_refused;
+}
+
 /* Said without waiting: whoever floods gets no more of us than this. */
 static void refuse(struct vsock_server *s, int fd, const struct why *w)
 {
 	struct buf b = BUF_INIT(REFUSAL_MAX);
 	uint8_t unread[VSOCK_REQUEST_MAX];
 	s->count.connections_refused++;
+	tell_refusals(s);
 	vsock_put_error(&b, "", w);
 	buf_put_u8(&b, '\n');
 	if (!b.failed)
@@ -238,7 +267,7 @@ static enum err admit(struct vsock_server *s, struct why *w)
 {
 	if (s->count.connections_open >= (uint64_t)s->options.max_connections)
 		return why_tell(w, ERR_CONNS_FULL, NULL, "Too many connections are open; try again shortly.");
-	const unsigned wait_s = budget_bucket_take(&s->bucket, loop_now_ms(s->loop));
+	const unsigned wait_s = bucket_take(&s->bucket, loop_now_ms(s->loop));
 	if (wait_s > 0)
 		return why_tell(w, ERR_RATE, NULL, "More than %lld requests a second were made; try again in %u s.",
 				(long long)s->options.rate, wait_s);
@@ -352,7 +381,7 @@ enum err vsock_new(struct vsock_server **out, struct loop *l, struct log *log, c
 		.loop = l, .accepted = on_accepted, .failed = on_accept_failed, .ctx = s, .io = {.fd = -1}};
 	s->started_ms = loop_now_ms(l);
 	s->drain = (struct loop_timer){.fire = on_drain_end, .ctx = s};
-	budget_bucket_init(&s->bucket, o->rate, o->burst, s->started_ms);
+	bucket_init(&s->bucket, o->rate, o->burst, s->started_ms);
 	*out = s;
 	return ERR_OK;
 }

@@ -129,6 +129,9 @@ def test_a_reply_may_come_in_any_way(enclave, answer):
     "binary": (bytes(range(256)), "is no reply of the vsock protocol: "),
     "empty line": (b"\n", "is no reply of the vsock protocol: "),
     "array": ([b"[1]\n"], "it is no object"),
+    "no pong": ({"success": True}, "its member message is not pong"),
+    "another pong": ({"success": True, "message": "Pong"}, "its member message is not pong"),
+    "a list of pong": ({"success": True, "message": ["pong"]}, "its member message is not pong"),
     "no success": ({"message": "pong"}, "its member success is neither true nor false"),
     "success as text": ({**PONG, "success": "true"}, "its member success is neither true nor false"),
     "success as a number": ({**PONG, "success": 1}, "its member success is neither true nor false"),
@@ -147,6 +150,12 @@ def test_what_is_no_reply_is_a_failure_of_the_environment(enclave, answer, why, 
     assert re.fullmatch(r"[ -~]+\n", err)
 
 
+@pytest.mark.parametrize("answer", [{"success": True}, PONG, {"success": True, "status": None}, {"success": True, "status": 1}])
+@pytest.mark.parametrize("json_too", [(), ("--json",)])
+def test_a_status_that_says_nothing_is_none(enclave, answer, json_too):
+    refused(client("--status", "--to", enclave(answer).to, *json_too), 3, "its member status is no text")
+
+
 def test_silence_is_borne_for_as_long_as_was_said(enclave):
     start = time.monotonic()
     refused(client("--ping", "--to", enclave(None).to, "--timeout", 1), 3, "did not answer within 1 s")
@@ -162,6 +171,13 @@ def test_the_longest_reply_is_read(enclave):
     value = {**PONG, "a": ""}
     value["a"] = "x" * (65536 - len(json.dumps(value)))
     assert json.loads(done(client("--ping", "--json", "--to", enclave(value).to))) == value
+
+
+def test_a_reply_has_1024_values_at_most(enclave):
+    most = {**PONG, "a": [0] * (1024 - 1 - len(PONG) - 1)}  # the object and the list are values, too
+    assert json.loads(done(client("--ping", "--json", "--to", enclave(most).to))) == most
+    most["a"].append(0)
+    refused(client("--ping", "--to", enclave(most).to), 3, "there are too many values to be read here")
 
 
 # ---- refusals ----
@@ -421,6 +437,8 @@ def test_an_old_document_is_refused(simulator, enclave, verify):
     (["attest", *PINS], "--pcr is for --verify"),
     (["--attest", "--any-enclave"], "--any-enclave is for --verify"),
     (["--ping", "--root", "x"], "--root is for --verify"),
+    (["--verify", "--at", "now"], "--at is no option"),
+    (["--verify", "--purpose", "attestation"], "--purpose is no option"),
     (["--ping", "--to", "unix:/x", "--cid", "3"], "--to says all that --cid does"),
     (["--ping", "--to", "unix:/x", "--port", "3"], "--to says all that --port does"),
     (["--ping", "--to", "nowhere"], "--to: "),
@@ -428,10 +446,12 @@ def test_an_old_document_is_refused(simulator, enclave, verify):
     (["--ping", "--cid", "x"], "--cid must be a number"),
     (["--ping", "--cid", "4294967295"], "--cid must be a number"),
     (["--ping", "--cid", "-1"], "--cid must be a number"),
+    (["--ping", "--cid", "016"], "--cid must be a number"),
+    (["--ping", "--cid", "3", "--port", "09000"], "--port must be a number"),
     (["--ping", "--cid", "3", "--port", "0"], "--port must be a number"),
     (["--ping", "--cid", "3", "--port", "4294967295"], "--port must be a number"),
-    (["--ping", "--cid", "3", "--timeout", "0"], "--timeout must be a number of seconds from 1 to 3600"),
-    (["--ping", "--cid", "3", "--timeout", "3601"], "--timeout must be a number of seconds from 1 to 3600"),
+    (["--ping", "--cid", "3", "--timeout", "0"], "--timeout must be a number from 1 to 3600"),
+    (["--ping", "--cid", "3", "--timeout", "3601"], "--timeout must be a number from 1 to 3600"),
 ])
 def test_wrong_usage_says_so(words, why):
     refused(client(*words), 2, f"attestd client: {why}", "see attestd client --help")
@@ -486,6 +506,12 @@ def test_what_nitro_cli_may_do_wrong(tmp_path, script, why):
     run = find(tmp_path, script)
     refused(run, 3, why, "--cid")
     assert ("you may not" in run.err) is ("39" in script)
+
+
+def test_nitro_cli_may_print_256_kib(tmp_path):
+    most = 256 * 1024
+    for over, why in ((0, "nitro-cli knows of no running enclave"), (1, "is not understood: it is too long")):
+        refused(find(tmp_path, f"printf '%{most + over - 2}s[]' ''"), 3, why)
 
 
 def test_there_is_no_nitro_cli(tmp_path):
@@ -569,18 +595,21 @@ def test_the_script_of_the_document_works(simulated, tmp_path):
     assert script.count("attestd client --verify --policy image.json") == 1
     (tmp_path / "image.json").write_text(json.dumps({"Measurements": {"HashAlgorithm": "Sha384 { ... }", "PCR0": PCR0}}))
 
-    def run(*more):
-        words = " ".join(map(str, ("--to", simulated.vsock, "--timeout", 60 * PATIENCE, *more)))
+    def run(*more, to=simulated.vsock):
+        words = " ".join(map(str, ("--to", to, "--timeout", 60 * PATIENCE, *more)))
         text = script.replace("attestd client", f"{attestd_} client {words}")
         return subprocess.run(["bash", "-c", text], cwd=tmp_path, capture_output=True, text=True, check=False)
 
     good = run("--root", simulated.root)
     assert good.returncode == 0 and re.search(r"^Module ID: \S+$", good.stdout, re.MULTILINE), good
     assert (tmp_path / "attestation.b64").exists()
-    (tmp_path / "attestation.b64").unlink()
     bad = run()
-    assert bad.returncode == 1 and "failed" in bad.stdout + bad.stderr, bad
-    assert not (tmp_path / "attestation.b64").exists()
+    assert bad.returncode == 1 and re.search(r"^Attestation failed: \w+", bad.stdout, re.MULTILINE), bad
+    assert not (tmp_path / "attestation.b64").exists(), "an older one passes for this one"
+    (tmp_path / "attestation.b64").write_text("old")
+    gone = run(to=f"unix:{tmp_path}/none")
+    assert (gone.returncode, gone.stdout) == (3, "Attestation failed (3), see above\n"), gone
+    assert f"{tmp_path}/none" in gone.stderr and not (tmp_path / "attestation.b64").exists()
 
 
 def test_the_script_of_the_seed_works(simulated, tmp_path):

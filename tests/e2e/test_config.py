@@ -94,7 +94,7 @@ def test_a_wrong_variable_or_flag_exits_1_and_is_named():
         (["vsock_listen=vsock:3", "public_listen=vsock:3"], "attestd: public_listen and vsock_listen are both vsock:3: "),
         (["listen=unix:/x", "vsock_listen=unix:/x"], "attestd: listen and vsock_listen are both unix:/x: "),
         (["public_listen=127.0.0.1:8765"], "attestd: listen and public_listen are both http://127.0.0.1:8765: "),
-        (["listen="], "attestd: nothing to listen on: set listen, public_listen or vsock_listen\n"),
+        (["listen="], "attestd: nothing to listen on: set listen, public_listen, vsock_listen, tls_listen, peer_listen or peer_tls_listen\n"),
     ],
 )
 def test_check_refuses_an_address_with_the_words_of_serve(sets, said, tmp_path):

@@ -1,5 +1,5 @@
-"""docs/skill/SKILL.md: an agent and a user who do what it says get what it promises. README.md's commands work, too. (For
-docs/VERIFYING.md see test_verifying.py.)"""
+"""docs/skill/SKILL.md: an agent and a user who do what it says get what it promises. The commands of README.md, docs/TLS.md and
+docs/PRIVATE_DATA.md work, too. (For docs/VERIFYING.md see test_verifying.py, for docs/PEERS.md test_peer_command.py.)"""
 
 import json
 import re
@@ -8,6 +8,7 @@ import pytest
 import yaml
 from helpers.page import commands, free_port, page, run
 from helpers.server import TOP
+from helpers.session import attestd, done
 from helpers.simulated import Simulated
 
 SKILL = page("docs", "skill", "SKILL.md")
@@ -67,9 +68,30 @@ def test_its_links_lead_somewhere():
 def test_the_commands_of_the_readme_work(server, tmp_path):
     readme = page("README.md")
     part = readme[readme.index("## Try it"):readme.index("## In an enclave")]
-    out = run(commands(part, {":8765": f":{server.port}", ":8766": f":{free_port()}"}, ("make run",)), tmp_path)
+    ports = {":8765": f":{server.port}", ":8766": f":{free_port()}", ":8443": f":{free_port()}"}
+    out = run(commands(part, ports, ("make run",)), tmp_path)
     hashes = re.findall(r"^([0-9a-f]{64})(?:  \S+)?\n([0-9a-f]{64})$", out, re.M)
     assert len(hashes) == 3 and all(one == other for one, other in hashes), "of the custom data, the session's key, the user's"
     assert out.count("VERIFIED: ") == 2 and "NOT VERIFIED" not in out
     assert [line for line in out.splitlines() if line in ("Is anyone listening?", "Only you.")] == [
         "Is anyone listening?", "Only you."]
+    assert out.endswith('{"hello":"world"}'), "of the private data"
+
+
+def test_the_configurations_of_the_pages_are_taken(tmp_path):
+    blocks = re.findall(r"^```conf\n(.*?)^```", page("docs", "TLS.md"), re.S | re.M)
+    assert len(blocks) == 1
+    for block in blocks:
+        (tmp_path / "attestd.conf").write_text(block)
+        done(attestd("config", "check", "--config", tmp_path / "attestd.conf"))
+
+
+def test_the_commands_of_the_page_on_tls_work(tmp_path):
+    out = run(commands(page("docs", "TLS.md"), {}), tmp_path)
+    assert out.startswith("VERIFIED: ") and out.endswith("healthy\n")
+
+
+def test_the_commands_of_the_page_on_private_data_work(tmp_path):
+    out = run(commands(page("docs", "PRIVATE_DATA.md"), {}), tmp_path)
+    assert out.startswith('{"hello":"world"}' * 2 + '{"') and out.endswith("anonymous\n")
+    assert "sealed_under=\"a generated key\"" in (tmp_path / "server.log").read_text()

@@ -285,4 +285,5 @@ def test_there_are_no_cors_headers(server):
     for reply in replies:
         assert not [h for h in reply.headers if h.lower().startswith("access-control")]
         assert reply.headers["X-Content-Type-Options"] == "nosniff"
+        assert reply.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
         assert reply.headers["Cache-Control"] == "no-store"

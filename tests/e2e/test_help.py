@@ -146,6 +146,21 @@ def test_the_page_tells_of_every_key():
     assert told == keys
 
 
+def test_the_page_names_what_is_installed():
+    files = plain(page()).partition('.SH "FILES"')[2].partition(".SH ")[0]
+    names = [*(path.name for path in (ROOT / "systemd").iterdir() if path.suffix in (".service", ".socket")),
+             *(f"/etc/attestd/{path.name}" for path in (ROOT / "configs").iterdir())]
+    assert len(names) == 6 and [name for name in names if name not in files] == []
+
+
+def test_no_command_lists_what_it_can_never_do(commands):
+    """client and peer ask for a document of one purpose, or none, and judge it as of now."""
+    for name, lines in commands.items():
+        judges = name in ("verify", "attest", "session open")
+        assert ({"--at", "--purpose"} <= options(lines).keys()) is judges, name
+        assert ("--max-age" in options(lines)) is (judges or name in ("client", "peer")), name
+
+
 def test_the_page_has_the_examples(commands):
     examples = [line[2:] for lines in commands.values() for line in lines if line.startswith("  attestd ")]
     shown = re.search(r"^\.EX\n(.*?)^\.EE", plain(page()), re.MULTILINE | re.DOTALL)[1]

@@ -2,12 +2,14 @@
 
 import base64
 import json
+import signal
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from helpers.page import commands, page, run
 from helpers.peers import Enclave
+from helpers.proxy import poll
 from helpers.relay import changed
 from helpers.session import attestd, done, refused
 from helpers.simulated import check_schema
@@ -169,6 +171,14 @@ def test_a_root_and_pcrs_can_be_given(pair, meet, tmp_path):
     assert said(meet(*root, "--policy", tmp_path / "image.json"))["pong"]
 
 
+def test_a_policy_file_that_pins_nothing_is_refused_as_the_server_refuses_it(meet, tmp_path):
+    (tmp_path / "policy.json").write_text('{"max_age": 60}')
+    for how in ({"settings": {"peer_policy": tmp_path / "policy.json"}}, {}):
+        ended = meet(*(() if how else ("--policy", tmp_path / "policy.json")), **how)
+        assert ended.status == 2 and "a policy for peers must tell one enclave from another" in ended.err, ended
+    assert said(meet("--policy", tmp_path / "policy.json", "--pcr", f"0={PCRS[0]}"))["pong"]
+
+
 def once(change):
     """A change to the first body alone."""
     seen = []
@@ -192,6 +202,30 @@ def always_new(directory):
 def test_a_server_that_renews_its_key_in_between_is_met_all_the_same(meet, between, tmp_path):
     url = between(cert=reply(once(members(certificate=OwnCertificate(tmp_path).pem))))
     assert said(meet(url=url))["pong"]
+
+
+@pytest.mark.parametrize("after", ["report", "challenge", "client"])
+def test_a_server_that_renews_its_key_after_a_step_is_met_all_the_same(pair, meet, between, after):
+    """The next step but one is then about another key: the report's, the one that the server has, or the one of TLS."""
+    server = pair[0].server
+
+    def renews(body):
+        mark = len(server.stderr)
+        server.send_signal(signal.SIGHUP)
+        poll(lambda: "tls_renewed listener=peer_tls_listen" in server.stderr[mark:], what="nothing was renewed")
+        return body
+
+    asked = []
+    url = between(cert=reply(lambda body: asked.append(body) or body), **{after: reply(once(renews))})
+    assert said(meet(url=url))["pong"]
+    assert len(asked) >= 2
+
+
+def test_a_failure_that_is_not_about_the_servers_key_is_not_looked_into(meet, between):
+    asked = []
+    url = between(cert=reply(lambda body: asked.append(body) or body), report=request(members(challenge="ab" * 32)))
+    fails(meet(url=url), "verify", "nonce_mismatch")
+    assert len(asked) == 1
 
 
 def test_a_server_that_renews_its_key_all_the_time_is_given_up(meet, between, tmp_path):
@@ -469,11 +503,14 @@ def test_without_json_the_step_is_named_on_stderr(pair, tmp_path):
     (("--url", "http://h", "--tls", "http://h"), "--tls must be a URL with TLS"),
     (("--url", "https://h", "--tls", "https://h"), "--url must be a URL without TLS"),
     (("--url", "http://h", "--tls", "nowhere"), '--tls: "nowhere" is no URL'),
-    (("--url", "http://h", "--tls", "https://h", "--timeout", "0"), "--timeout must be a number of seconds"),
+    (("--url", "http://h", "--tls", "https://h", "--timeout", "0"), "--timeout must be a number from 1 to 3600"),
     (("--url", "http://h", "--tls", "https://h", "extra"), "extra"),
     (("--url", "http://h", "--tls", "https://h", "--set", "nsm=dummy"), "signs nothing"),
     (("--url", "http://h", "--tls", "https://h", "--nsm", "simulator", "--pcr", f"2={OTHER}"), "PCR0, or PCR1 and PCR2"),
-    (("--url", "http://h", "--tls", "https://h", "--nsm", "simulator", "--purpose", "info"), "leave purpose out"),
+    (("--url", "http://h", "--tls", "https://h", "--nsm", "simulator", "--purpose", "info"), "--purpose is no option"),
+    (("--url", "http://h", "--tls", "https://h", "--nsm", "simulator", "--at", "document"), "--at is no option"),
+    (("--url", "http://h", "--tls", "https://h", "--nsm", "simulator"), "need peer_root"),
+    (("--url", "gopher://h", "--tls", "https://h"), "--url: "), (("--url", "http://h", "--tls", "gopher://h"), "--tls: "),
     (("--url", "http://h", "--tls", "https://h", "--set", "nonsense=1"), "nonsense"),
 ])
 def test_wrong_usage_is_told(words, text):

@@ -20,8 +20,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from helpers import BUILD, RUNNER, clean_environment
 from helpers.document import Document
 from helpers.peer_by_hand import Peer, peer_server, spki
+from helpers.proxy import poll
 from helpers.server import any_certificate
 from helpers.simulator import Simulator
+from helpers.wire import Wire, head, metric
 
 TOP = Path(__file__).resolve().parents[2]
 ROUTES = re.findall(r'^ROUTE\((\w+), "([^"]+)", ([^,]+),', (TOP / "src/api/routes.def").read_text(), re.MULTILINE)
@@ -297,7 +299,18 @@ def test_a_challenge_that_the_server_did_not_give_is_refused(peer):
     unknown(peer.send(peer.document(os.urandom(32))))
     unknown(peer.send(peer.document(b"short")))
     unknown(peer.send(peer.document(peer.challenge() + b"\0")))
+    for i in (0, 7, 8, 15, 16, 31):
+        challenge = bytearray(peer.challenge())
+        challenge[i] ^= 1
+        unknown(peer.send(peer.document(bytes(challenge))))
     unknown(peer.send(peer.document(None)))
+
+
+def test_a_flood_of_challenges_takes_none_away(peer):
+    challenge = peer.challenge()
+    for _ in range(1100):
+        peer.challenge()
+    assert peer.send(peer.document(challenge)).status == 200
 
 
 def test_a_refused_report_has_used_its_challenge_up_and_no_other(peer):
@@ -336,16 +349,16 @@ def test_the_configuration_that_is_asked_for_is_what_config_show_prints(server, 
     shown = subprocess.run([*RUNNER, BUILD / "attestd", "config", "show", "--security", *sets], capture_output=True, check=True,
                            env=clean_environment()).stdout
     asked = peer.get("/client")
-    assert set(asked) == {"config_digest", "pcrs", "certificate_lifetime_seconds", "ca_certificate"}
+    assert set(asked) == {"config_digest", "allowed_pcrs", "certificate_lifetime_seconds", "ca_certificate"}
     assert asked["config_digest"] == hashlib.sha256(shown).hexdigest()
-    assert asked["pcrs"] == {str(i): [f"a77e57d{i}" * 12] for i in range(3)}
+    assert asked["allowed_pcrs"] == {str(i): [f"a77e57d{i}" * 12] for i in range(3)}
 
 
 def test_a_policy_file_says_who_the_peers_are(make_peer, tmp_path):
     policy = tmp_path / "policy.json"
     policy.write_text(json.dumps({"pcrs": {"8": ["2" * 96, "1" * 96]}, "max_age": 60}))
     peer = make_peer("--pcr", "8=" + "1" * 96, "--pcr", "0=" + "3" * 96, peer_policy=policy)
-    assert peer.get("/client")["pcrs"] == {"8": ["2" * 96, "1" * 96]}
+    assert peer.get("/client")["allowed_pcrs"] == {"8": ["2" * 96, "1" * 96]}
     peer.attested()
     assert peer.meet("/whoami").json()["pcrs"]["0"] == "3" * 96
     other = make_peer(peer_policy=policy)
@@ -376,9 +389,9 @@ def test_a_policy_that_is_not_fit_for_peers_is_refused(nsms, tmp_path, policy, s
 
 def test_a_server_that_cannot_know_whom_to_trust_does_not_start(nsms, make_simulator, tmp_path):
     root = nsms[1].root
-    starts_not(tmp_path, "needs an NSM that signs", nsm="dummy", root=root)
+    starts_not(tmp_path, "signs nothing", nsm="dummy", root=root)
     for nsm in ("simulator", nsms[0].nsm):
-        starts_not(tmp_path, "needs peer_root", nsm=nsm, root="")
+        starts_not(tmp_path, "need peer_root", nsm=nsm, root="")
     starts_not(tmp_path, "debug mode", nsm=make_simulator("--debug-mode").nsm, root=root)
     (tmp_path / "policy.json").write_text(json.dumps({"pcrs": {"0": "1" * 96}, "root": root.read_text()}))
     starts_not(tmp_path, "leave one of them out", nsm=nsms[0].nsm, root=root, peer_policy=tmp_path / "policy.json")
@@ -460,3 +473,25 @@ def test_peers_have_their_own_routes_and_no_others(peer):
         c.close()
         for name, reply in replies.items():
             assert (reply.code not in ("not_found", "method_not_allowed")) == (name in reached), (name, reply)
+
+
+def test_connections_at_the_limit_and_one_past_it(make_peer):
+    s = make_peer(peer_connections=3).server
+    plain, mutual = s.listener("peer_listen"), s.listener("peer_tls_listen")
+    held = [Wire(s, at=plain) for _ in range(3)]
+    assert all(w.send(head("GET", "/cert")).reply().status == 200 for w in held)
+    with s.connect(plain) as one_more:
+        assert b"too_many_connections" in one_more.recv(4096)
+    stalled = [s.connect(mutual) for _ in range(3)]  # each listener has its own
+    poll(lambda: metric(s, "tls_handshaking", reach="peer_tls") == 3)
+    with s.connect(mutual) as one_more:
+        assert one_more.recv(100) == b""
+    assert s.get("/health").status == 200
+    for w in held:
+        w.socket.close()
+    for c in stalled:
+        c.close()
+    poll(lambda: metric(s, "tls_connections", reach="peer_tls") == 0)
+    poll(lambda: metric(s, "http_connections", reach="peer") == 0)
+    with Wire(s, at=plain) as w:
+        assert w.send(head("GET", "/cert")).reply().status == 200

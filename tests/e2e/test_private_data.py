@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import threading
+import time
 from contextlib import closing
 
 import pytest
@@ -139,7 +140,18 @@ def test_a_content_type_has_a_longest_form(alice):
     longest = "text/" + "x" * 123
     assert alice.store(b"x", longest).status == 201
     assert alice.get().headers["Content-Type"] == longest
-    assert alice.store(b"x", longest + "x").status in (415, 422)
+    for more in (1, 1000):
+        reply = alice.store(b"x", longest + more * "x")
+        assert (reply.status, reply.code) == (422, "validation_failed")
+        assert reply.json()["errors"][0]["field"] == "Content-Type"
+    assert alice.get().headers["Content-Type"] == longest
+
+
+def test_a_page_that_was_stored_is_not_run_in_a_browser(alice):
+    alice.kept(b"<script>alert(1)</script>", "text/html")
+    reply = alice.get()
+    assert reply.type == "text/html"
+    assert reply.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
 
 
 # ---- whose it is ----
@@ -218,7 +230,8 @@ def test_quotas_hold_at_the_limit_and_deleting_makes_room(make_private, tmp_path
     alice, bob, carol = (Caller(s, tmp_path / name) for name in ("alice", "bob", "carol"))
 
     def full(reply, said):
-        assert (reply.status, reply.code) == (413, "quota_exceeded"), reply
+        known = (503, "private_data_full") if said.startswith("All") else (413, "quota_exceeded")
+        assert (reply.status, reply.code) == known, reply
         assert said in reply.json()["detail"], reply
 
     first = alice.kept(b"x" * 2048)
@@ -239,9 +252,26 @@ def test_all_bytes_together_have_a_limit(make_private, tmp_path):
     alice, bob = Caller(s, tmp_path / "alice"), Caller(s, tmp_path / "bob")
     alice.kept(b"x" * 1024)
     reply = bob.store(b"x" * 513)
-    assert reply.code == "quota_exceeded"
+    assert (reply.status, reply.code) == (503, "private_data_full")
     assert "All identities together may store 1536 bytes here, and 513 more do not fit" in reply.json()["detail"]
     bob.kept(b"x" * 512)
+
+
+def test_operations_have_a_rate_all_identities_together(make_private, tmp_path):
+    """Whatever the operation, whosever it is, and however it ends; one second brings one more."""
+    s = make_private(private_data_rate=1, private_data_burst=4, private_data_anonymous="false")
+    alice, bob, nobody = Caller(s, tmp_path / "alice"), Caller(s, tmp_path / "bob"), Caller(s)
+    started = time.monotonic()
+    for _ in range(5):
+        assert nobody.get().code == "identity_missing"
+    done = [lambda: alice.store(b"x"), bob.get, lambda: alice.request("HEAD", "/private-data"), lambda: bob.delete(NO_ID)]
+    assert [one().status for one in done] == [201, 404, 200, 404]
+    more = [one() for one in done]
+    if time.monotonic() - started < 1:
+        assert [r.status for r in more] == [429] * 4
+        assert (more[0].code, more[0].headers["Retry-After"]) == ("rate_limited", "1")
+        assert more[0].json()["detail"] == "More than 1 requests a second came for private data; try again in 1 s."
+    poll(lambda: alice.get().status == 200, what="no more operation is taken")
 
 
 def test_many_at_once_never_pass_the_limit(make_private, tmp_path):

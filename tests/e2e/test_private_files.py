@@ -80,6 +80,15 @@ def test_close_wipes_what_is_left_of_an_opening_that_was_killed(folder):
     assert names(folder) == []
 
 
+def test_what_has_another_name_is_removed_and_not_wiped(folder, tmp_path):
+    kept = tmp_path / "kept"
+    kept.write_text("precious")
+    kept.chmod(0o600)
+    (folder / ".chat.new").hardlink_to(kept)
+    refused(session("close", "--session", folder / "chat"), 3)
+    assert names(folder) == [] and kept.read_text() == "precious"
+
+
 def test_a_file_of_somebody_elses_in_the_way_is_left_alone(remote, simulated, folder):
     file, sid = remote.opened("folder/chat")
     (folder / ".chat.new").symlink_to(remote.key)

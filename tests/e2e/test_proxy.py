@@ -272,12 +272,14 @@ def test_idle_connections_hold_two_descriptors_each(carried):
 # ---- limits ----
 
 def refused(p, source=None):
-    """Is one more connection closed at once?"""
+    """How one more connection ends, without a byte: RESET or END."""
     try:
         with connect(p.at, source=source) as s:
-            return rest(s)[0] == b""
+            got, how = rest(s)
     except ConnectionResetError:  # it was quicker than we
-        return True
+        return RESET
+    assert got == b""
+    return how
 
 
 def test_one_connection_over_max_connections_is_closed(proxies):
@@ -287,7 +289,7 @@ def test_one_connection_over_max_connections_is_closed(proxies):
         for pair in ends:
             talk(*pair)
         for _ in range(10):
-            assert refused(p)
+            assert refused(p) == RESET
         assert p.counters()["refused_full"] == 10
         for pair in ends:
             talk(*pair)
@@ -305,9 +307,9 @@ def test_one_connection_over_max_per_source_is_closed_and_others_are_not(proxies
     with Far() as far:
         p = proxies((ANY, far.address), args=("--max-per-source", 2))
         ends = [(connect(p.at), far.accept()) for _ in range(2)]
-        assert refused(p) and refused(p)
+        assert refused(p) == refused(p) == RESET
         ends += [(connect(p.at, source="127.0.0.2"), far.accept()) for _ in range(2)]
-        assert refused(p, source="127.0.0.2")
+        assert refused(p, source="127.0.0.2") == RESET
         for pair in ends:
             talk(*pair)
         count = p.counters()
@@ -321,7 +323,7 @@ def test_users_of_unix_sockets_are_sources_too(proxies, address):
     with Far() as far:
         p = proxies((address("unix"), far.address), args=("--max-per-source", 1))
         with connect(p.at) as one, far.accept() as end:
-            assert refused(p)
+            assert refused(p) == END, "there are no resets of Unix sockets"
             talk(one, end)
 
 
@@ -329,7 +331,7 @@ def test_no_limit_per_source(proxies):
     with Far() as far:
         p = proxies((ANY, far.address), args=("--max-per-source", 0, "--max-connections", 300))
         ends = [s for _ in range(300) for s in (connect(p.at), far.accept())]
-        assert refused(p)
+        assert refused(p) == RESET
         count = p.counters()
         assert (count["refused_source"], count["refused_full"], count["open"]) == (0, 1, 300)
         for s in ends:
@@ -342,7 +344,7 @@ def test_a_burst_of_refusals_is_a_line_in_the_log(proxies):
         with connect(p.at) as one, far.accept() as end:
             mark = len(p.stderr)
             for _ in range(30):
-                assert refused(p)
+                assert refused(p) == RESET
             talk(one, end)
             assert p.counters()["refused_full"] == 30
             lines = re.findall(r"^.* warn refused max_connections=\d+ max_per_source=0 open=1$", p.stderr[mark:], re.MULTILINE)
@@ -505,12 +507,6 @@ def test_the_environment_names_a_pair(proxies):
 def test_the_defaults_are_the_environments(proxies):
     p = proxies(env={"BIND_ADDR": "[::1]:0", "ENCLAVE_CID": "", "ENCLAVE_PORT": ""})
     assert p.at.startswith("tcp:[::1]:") and p.targets == ["vsock:16:5005"]
-    p = proxies(start=False, env={"ENCLAVE_CID": "17"})
-    p.spawn()
-    try:
-        poll(lambda: "0.0.0.0:443" in p.stderr, what="BIND_ADDR is 0.0.0.0:443")
-    finally:
-        p.kill()
 
 
 def test_the_environment_is_not_looked_at_where_options_tell(proxies):
@@ -523,6 +519,7 @@ def test_the_environment_is_not_looked_at_where_options_tell(proxies):
 @pytest.mark.parametrize("name, value", [
     ("BIND_ADDR", "443"), ("BIND_ADDR", "localhost:443"), ("BIND_ADDR", "0.0.0.0:65536"), ("BIND_ADDR", "unix:"),
     ("ENCLAVE_CID", "4294967295"), ("ENCLAVE_CID", "-1"), ("ENCLAVE_CID", "16 "), ("ENCLAVE_CID", "0x10"),
+    ("ENCLAVE_CID", "016"), ("ENCLAVE_CID", "00"), ("ENCLAVE_PORT", "05005"),
     ("ENCLAVE_PORT", "0"), ("ENCLAVE_PORT", "4294967295"), ("ENCLAVE_PORT", "5005,5006"), ("ENCLAVE_PORT", "vsock:16:5005"),
 ])
 def test_a_variable_that_cannot_be_is_named(proxies, name, value):
@@ -620,11 +617,11 @@ def test_numbers_have_limits_and_the_help_tells_them(proxies, option, lo, hi):
         return p.wait(), p.stderr
 
     for bad in (lo - 1, hi + 1, "", "1.5", "1s", " 1"):
-        assert run(bad) == (2, f"attestd proxy: {option} needs a number from {lo} to {hi}, not `{bad}`; "
+        assert run(bad) == (2, f"attestd proxy: {option} must be a number from {lo} to {hi}, not `{bad}`; "
                                "see attestd proxy --help\n")
     for good in (lo, hi):
         status, text = run(good)
-        assert status == 3 and "needs a number" not in text
+        assert status == 3 and "must be a number" not in text
     page = subprocess.run([*RUNNER, BUILD / "attestd", "proxy", "--help"], capture_output=True, text=True, check=True).stdout
     row = re.search(rf"^  {option} .*\n(?: {{6,}}.*\n)*", page, re.MULTILINE)[0]
     assert f"({lo} to {hi}, default " in " ".join(row.split())

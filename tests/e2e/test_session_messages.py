@@ -5,12 +5,14 @@ import json
 import os
 import re
 import resource
+import socket
+import subprocess
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from helpers import User, UserSession
+from helpers import BUILD, RUNNER, User, UserSession
 from helpers.relay import changed
 from helpers.server import PATIENCE
 from helpers.session import NONCE, done, flipped, mode, private_file, refused, session, started
@@ -138,6 +140,27 @@ def test_plaintext_is_handed_to_no_server_elsewhere(url):
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://127.9.9.9:1", "http://[::1]:1", "http://LocalHost:1", "unix:gone"])
 def test_plaintext_goes_to_a_server_on_this_machine(tmp_path, url):
     refused(session("encrypt", "--url", url, "--id", "x", data=b"secret", cwd=tmp_path), 3)
+
+
+def test_localhost_is_not_looked_up(tmp_path):
+    """Where /etc/hosts does not tell, the answer would be the parent's resolver's."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("192.0.2.2 localhost\n")
+    inside = ["unshare", "-m", "sh", "-c", f"mount --bind {hosts} /etc/hosts && exec \"$@\"", "sh"]
+    if subprocess.run([*inside, "true"], capture_output=True).returncode != 0:
+        pytest.skip("no mount namespace of its own can be had here (root is needed)")
+    found = subprocess.run([*inside, "getent", "hosts", "localhost"], capture_output=True, text=True)
+    assert found.stdout.startswith("192.0.2.2")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20 * PATIENCE)
+        url = f"http://localhost:{listener.getsockname()[1]}"
+        command = [*RUNNER, BUILD / "attestd", "session", "encrypt", "--url", url, "--id", "x"]
+        with subprocess.Popen([*inside, *command], stdin=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+            run.stdin.write(b"secret")
+            run.stdin.close()
+            with listener.accept()[0]:
+                pass
+            assert run.wait(20 * PATIENCE) == 3
 
 
 @pytest.fixture

@@ -223,6 +223,14 @@ def test_a_second_one_on_the_same_socket_is_refused_and_harms_nothing(simulator)
     assert "DescribeNSM" in simulator.ask("DescribeNSM")
 
 
+def test_what_is_no_certificate_is_not_replaced_by_the_root(simulator, tmp_path):
+    key = tmp_path / "key.pem"
+    key.write_text("-----BEGIN PRIVATE KEY-----\n")
+    run = simulate("--socket", tmp_path / "s", "--root-out", key)
+    assert run.returncode == 3 and "is no certificate, and would be lost" in run.stderr
+    assert key.read_text() == "-----BEGIN PRIVATE KEY-----\n"
+
+
 def test_the_service_manager_is_told(make_simulator, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         s = make_simulator(start=False)

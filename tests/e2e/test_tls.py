@@ -79,9 +79,9 @@ def test_tls_1_2_takes_suites_with_forward_secrecy_and_authenticated_encryption_
 
 def test_nothing_is_renegotiated_or_compressed(older):
     said = s_client(older, "-tls1_2", send=b"R\n")
-    assert "RENEGOTIATING" in said and re.search("no renegotiation|unexpected|handshake failure|alert", said), said
+    assert "no renegotiation" in said.partition("RENEGOTIATING")[2], said
     assert "Compression: NONE" in said
-    assert said.count("-----BEGIN CERTIFICATE-----") == 1  # a second handshake would show it again
+    assert said.count("-----BEGIN CERTIFICATE-----") == 1
 
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])

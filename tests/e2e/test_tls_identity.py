@@ -4,6 +4,7 @@ import datetime
 import re
 import signal
 import ssl
+import subprocess
 import threading
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from cryptography import x509
 from helpers.nsm import StandIn
 from helpers.proxy import poll
-from helpers.server import PATIENCE, any_certificate
+from helpers.server import BUILD, PATIENCE, RUNNER, any_certificate, clean_environment
 from helpers.start import refused, said_by
 from helpers.tls import Pair, TlsWire, cert_hash, dial, s_client
 from helpers.wire import head
@@ -100,10 +101,10 @@ def test_sighup_without_tls_does_nothing(make_server):
 
 @pytest.mark.slow
 def test_a_certificate_is_renewed_before_it_expires(make_server):
-    """The shortest lifetime is a minute, so this takes two thirds of one."""
-    s = make_server(settings={**TLS, "tls_lifetime": 60})
+    """After two thirds of the shortest lifetime."""
+    s = make_server(settings={**TLS, "tls_lifetime": 10})
     first = shown(s)
-    found = poll(lambda: RENEWED.search(s.stderr), 55, "nothing was renewed before it expired")
+    found = poll(lambda: RENEWED.search(s.stderr), 30, "nothing was renewed before it expired")
     assert found[1] != first and shown(s) == found[1]
 
 
@@ -167,6 +168,28 @@ def test_a_chain_is_sent_whole(make_server, tmp_path):
     assert shown(s) == pair.hash
 
 
+def test_a_chain_at_the_limit_and_one_past_it(make_server, tmp_path):
+    pair, other = Pair(tmp_path / "pair"), Pair(tmp_path / "other")
+    with open(pair.cert_file, "ab") as f:
+        f.write(7 * other.cert_file.read_bytes())
+    s = make_server(settings={**TLS, **pair.settings})
+    assert s_client(s, "-showcerts").count("-----BEGIN CERTIFICATE-----") == 8
+    with open(pair.cert_file, "ab") as f:
+        f.write(other.cert_file.read_bytes())
+    assert "more than 8 certificates" in refused(make_server(start=False, settings={**TLS, **pair.settings}), 1)
+
+
+@pytest.mark.parametrize("which", ["cert_file", "key_file"])
+def test_files_at_the_limit_and_one_past_it(make_server, tmp_path, which):
+    pair = Pair(tmp_path / "pair")
+    file = getattr(pair, which)
+    text = file.read_bytes()
+    file.write_bytes(text + b"\n" * (65536 - len(text)))
+    assert shown(make_server(settings={**TLS, **pair.settings})) == pair.hash
+    file.write_bytes(text + b"\n" * (65537 - len(text)))
+    assert "of at most 65536 bytes" in refused(make_server(start=False, settings={**TLS, **pair.settings}), 1)
+
+
 def spoil(pair, how, tmp_path):
     """Makes the files unusable; what the server must say, and its exit status."""
     other = Pair(tmp_path / "other")
@@ -188,6 +211,9 @@ def spoil(pair, how, tmp_path):
     if how == "too large":
         pair.cert_file.write_text("x" * 70_000 + pair.cert_file.read_text())
         return "no PEM certificate of at most 65536 bytes", 1
+    if how == "too large a key":
+        pair.key_file.write_text("x" * 70_000 + pair.key_file.read_text())
+        return "no PEM private key of at most 65536 bytes", 1
     if how == "open to others":
         pair.key_file.chmod(0o640)
         return f"the TLS key file {pair.key_file} can be reached by other users (mode 0640); restrict it with chmod 600", 3
@@ -207,7 +233,8 @@ def spoil(pair, how, tmp_path):
     return f"the TLS certificate {pair.cert_file} cannot be opened", 3
 
 
-SPOILT = ["wrong key", "expired", "encrypted", "rsa1024", "p521", "no certificate", "too large", "open to others", "link", "folder",
+SPOILT = ["wrong key", "expired", "encrypted", "rsa1024", "p521", "no certificate", "too large", "too large a key",
+          "open to others", "link", "folder",
           "no key file", "no certificate file"]
 
 
@@ -269,7 +296,8 @@ def test_use_tls_that_contradicts_is_refused(make_server):
 
 def test_files_without_a_listener_are_told_of(make_server, tmp_path):
     s = make_server(settings=Pair(tmp_path / "pair").settings)
-    assert "nothing is served over TLS" in s.stderr
+    assert "by tls_cert_file or by USE_TLS=true, and tls_listen is not set: nothing is served over TLS" in s.stderr
+    assert "USE_TLS=true, and tls_listen is not set" in make_server(env={"USE_TLS": "true"}).stderr
 
 
 # ---- ENCLAVE_KEY_BASE64 ----
@@ -279,6 +307,7 @@ GOOD = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 def test_the_key_from_the_environment_seals_private_data_and_leaves_it(make_server):
     s = make_server(settings=TLS, env={"ENCLAVE_KEY_BASE64": GOOD})
+    assert "sealed_under=ENCLAVE_KEY_BASE64" in s.stderr
     assert s.post("/private-data", b"x", headers={"Content-Type": "a/b"}, at=s.tls).status == 201
     try:
         environ = Path(f"/proc/{s.pid}/environ").read_bytes()
@@ -292,6 +321,33 @@ def test_the_key_from_the_environment_seals_private_data_and_leaves_it(make_serv
     assert "is not the one that sealed" in refused(s)
     s.env = {"ENCLAVE_KEY_BASE64": GOOD}
     assert s.start().get("/private-data", at=s.tls).body == b"x"
+
+
+class Twice(dict):
+    """An environment that names a variable twice."""
+
+    def items(self):
+        return [(k, v) for k, v in super().items() for _ in range(2 if k == "ENCLAVE_KEY_BASE64" else 1)]
+
+
+def test_a_key_that_is_in_the_environment_twice_is_wiped_twice(tmp_path):
+    """/proc shows the environment's bytes to root alone, for the process is undumpable."""
+    command = [*RUNNER, BUILD / "attestd", "serve", "--listen=127.0.0.1:0", "--nsm=dummy", f"--db={tmp_path}/s.db",
+               "--set=tls_listen=127.0.0.1:0", f"--set=private_data_db={tmp_path}/p.db"]
+    env = Twice(clean_environment(), ENCLAVE_KEY_BASE64=GOOD)
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as p:
+        try:
+            for line in p.stderr:
+                if "listening" in line:
+                    break
+            try:
+                environ = Path(f"/proc/{p.pid}/environ").read_bytes()
+            except PermissionError:
+                pytest.skip("only root reads the environment of an undumpable process")
+            assert environ.count(b"ENCLAVE_KEY_BASE64=") == 2 and GOOD.encode()[:-1] not in environ
+        finally:
+            p.terminate()
+            p.stderr.read()
 
 
 @pytest.mark.parametrize("value", ["", GOOD[:-1], GOOD + "\n", "A" * 43 + "=", "secret", GOOD[4:]])

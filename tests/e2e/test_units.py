@@ -102,6 +102,12 @@ def test_the_service_runs_the_device_and_the_installed_configuration():
     assert values("attestd.service", "RuntimeDirectoryPreserve") == ["yes"]
 
 
+def test_what_does_not_mend_itself_is_not_tried_again():
+    assert values("attestd.service", "RestartPreventExitStatus") == ["1 2"]
+    assert values("attestd-proxy.service", "RestartPreventExitStatus") == ["2 3"]
+    assert values("attestd-proxy.service", "Wants") == values("attestd-proxy.service", "After") == ["network-online.target"]
+
+
 def test_installed_units_name_where_things_were_installed(tmp_path):
     run = subprocess.run(
         ["make", "-s", "-C", ROOT, "install-files", f"B={tmp_path}/build", f"DESTDIR={tmp_path}/root", "PREFIX=/opt/a",

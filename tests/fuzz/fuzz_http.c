@@ -1,8 +1,9 @@
 /* The bytes of a connection against the whole server: guards, router, bodies, handlers, store, workers.
  *
  * The first byte says how the rest is sent: bit 0 on which listener (0 local, 1 public), bits 1 to 3 in how many
- * pieces, so that `0` is local in one piece. Then the client closes its half. A session is open whose id is 43 times
- * `A`, whose key is 32 zero bytes, and which has no scope.
+ * pieces, so that `0` is local in one piece; bit 6, as in `p`, on a third one, with the reach of TLS but without TLS,
+ * where callers have no certificate and /evidences/ is left out. Then the client closes its half. A session is open
+ * whose id is 43 times `A`, whose key is 32 zero bytes, and which has no scope.
  *
  * Whatever comes: the connection ends, nothing stays in flight, no reply of ours is a 5xx, and no more requests are run
  * than there were in the bytes. */
@@ -20,6 +21,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+enum { LISTENERS = 3, ROUTES_MAX = 64 };
 enum { NOW_MS = 1769774400, LATER_MS = 200, MUCH_LATER_MS = 10 * 60 * 1000, REPLY_KEPT = 4096, SWEEP_EVERY = 64 };
 
 struct world {
@@ -27,9 +29,12 @@ struct world {
 	struct clock clock;
 	struct log *log;
 	struct store *store;
+	struct private_store *private_store;
 	struct session_kek kek;
-	struct sockaddr_un at[HTTP_REACHES];
-	socklen_t at_n[HTTP_REACHES];
+	struct http_route routes[ROUTES_MAX];
+	size_t n_routes;
+	struct sockaddr_un at[LISTENERS];
+	socklen_t at_n[LISTENERS];
 	char dir[64];
 	_Atomic int64_t now_us;
 	_Atomic uint64_t dice;
@@ -68,15 +73,16 @@ static enum err roll(void *ctx, uint8_t *out, size_t n, struct why *w)
 
 static bool is_dirty(void *ctx)
 {
-	return store_dirty(((struct world *)ctx)->store);
+	const struct world *t = ctx;
+	return store_dirty(t->store) || private_store_dirty(t->private_store);
 }
 
 static enum err commit(void *ctx, struct why *w)
 {
 	struct world *t = ctx;
-	const enum err e = store_commit(t->store, w);
+	const enum err first = private_store_commit(t->private_store, w), e = store_commit(t->store, w);
 	session_turn_end(t->app.sessions, e == ERR_OK);
-	return e;
+	return first != ERR_OK ? first : e;
 }
 
 /* ---- the server ---- */
@@ -97,7 +103,7 @@ static void world_end(void)
 {
 	struct world *t = the_world;
 	char path[128];
-	static const char *const names[] = {"db", "db-wal", "db-shm", "db-journal"};
+	static const char *const names[] = {"db", "db-wal", "db-shm", "db-journal", "p", "p-wal", "p-shm", "p-journal"};
 	loop_end_jobs(t->app.loop);
 	vsock_free(t->app.vsock);
 	http_free(t->app.http);
@@ -106,8 +112,10 @@ static void world_end(void)
 	verify_free(t->app.verify);
 	keys_free(t->app.keys);
 	sessions_close(t->app.sessions);
+	private_data_close(t->app.private_data);
 	session_kek_close(&t->kek);
 	store_close(t->store);
+	private_store_close(t->private_store);
 	nsm_close(t->app.nsm);
 	crypto_free(t->app.crypto);
 	log_free(t->log);
@@ -132,6 +140,22 @@ static void open_store(struct world *t, struct why *w)
 	const struct session_env env = {t->store,  t->app.crypto, t->app.random,
 					&t->clock, t->log,	  {3600 * 1000, 64, 32, 1 << 20, 1 << 24}};
 	must(sessions_open(&t->app.sessions, &env, &t->kek, "boot", w) == ERR_OK);
+	(void)snprintf(path, sizeof path, "%s/p", t->dir);
+	const struct private_data_limits few = {4, 1 << 20, 4, 1 << 20};
+	must(private_store_open(&t->private_store, path, false, w) == ERR_OK &&
+	     private_data_open(&t->app.private_data, t->private_store, t->app.crypto, t->app.random, &t->clock, t->log,
+			       &t->kek, &few, w) == ERR_OK);
+	t->app.private_data_anonymous = true;
+}
+
+static void choose_routes(struct world *t)
+{
+	for (size_t i = 0; i < api_routes_n; i++) {
+		if (strcmp(api_routes[i].path, "/evidences/") == 0)
+			continue;
+		must(t->n_routes < ROUTES_MAX);
+		t->routes[t->n_routes++] = api_routes[i];
+	}
 }
 
 static struct world *world_new(void)
@@ -160,10 +184,13 @@ static struct world *world_new(void)
 	must(attest_new(&app->attest, &claims, app->nsm, app->crypto, app->verify, &t->clock, t->log, &w) == ERR_OK &&
 	     loop_new(&app->loop, &t->clock, 1, (unsigned)c->nsm_queue, &w) == ERR_OK);
 	budget_init(&app->budget, c->nsm_rate, c->nsm_burst, c->nsm_queue, 0);
+	bucket_init(&app->private_data_bucket, c->private_data_rate, c->private_data_burst, 0);
 	const struct http_options o = {.max_body = c->max_body,
+				       .max_raw_body = c->private_data_max_body,
 				       .max_inflight = c->max_inflight,
 				       .max_connections = c->max_connections,
-				       .share = {[BUDGET_PUBLIC] = {c->public_inflight, c->public_connections}},
+				       .share = {[HTTP_AT_PUBLIC] = {c->public_inflight, c->public_connections},
+						 [HTTP_AT_TLS] = {c->tls_inflight, c->tls_connections}},
 				       .header_ms = c->header_timeout * 1000,
 				       .idle_ms = c->idle_timeout * 1000,
 				       .body_ms = c->body_timeout * 1000,
@@ -176,9 +203,12 @@ static struct world *world_new(void)
 		       &app->budget, &w) == ERR_OK);
 	const struct http_listener local = {.reach = HTTP_LOCAL, .hosts = ""};
 	const struct http_listener outside = {.reach = HTTP_PUBLIC, .any_host = true, .hosts = ""};
-	must(http_new(&app->http, app->loop, t->log, &o, api_routes, api_routes_n, &store, app, &w) == ERR_OK &&
+	const struct http_listener secured = {.reach = HTTP_TLS, .hosts = "enclave.example,b"};
+	choose_routes(t);
+	must(http_new(&app->http, app->loop, t->log, &o, t->routes, t->n_routes, &store, app, &w) == ERR_OK &&
 	     http_listen(app->http, listen_somewhere(t, 0), &local, &w) == ERR_OK &&
-	     http_listen(app->http, listen_somewhere(t, 1), &outside, &w) == ERR_OK);
+	     http_listen(app->http, listen_somewhere(t, 1), &outside, &w) == ERR_OK &&
+	     http_listen(app->http, listen_somewhere(t, 2), &secured, &w) == ERR_OK);
 	the_world = t;
 	(void)atexit(world_end);
 	return t;
@@ -200,7 +230,8 @@ static void renew_sessions(struct world *t)
 	memset(o.id, 'A', sizeof o.id);
 	o.key.n = AEAD_KEY_SIZE;
 	buf_put_str(&o.wrapped, "wrapped");
-	must(session_add(s, &o, (struct bytes){NULL, 0}, false, &w) == ERR_OK && commit(t, &w) == ERR_OK);
+	must(session_add(s, &o, (struct bytes){NULL, 0}, false, &w) == ERR_OK &&
+	     private_store_clear(t->private_store, &w) == ERR_OK && commit(t, &w) == ERR_OK);
 	session_offer_free(&o);
 	if (t->runs % SWEEP_EVERY == 0) {
 		while (session_sweep(s, 1024)) {
@@ -245,7 +276,7 @@ static bool is_open(const struct world *t)
 {
 	struct http_counters c;
 	http_count(t->app.http, &c);
-	return c.connections_open[0] + c.connections_open[1] > 0;
+	return c.connections_open[0] + c.connections_open[1] + c.connections_open[2] > 0;
 }
 
 static void send_pieces(struct talk *k, const uint8_t *data, size_t size, size_t pieces)
@@ -280,7 +311,10 @@ static void check(const struct talk *k, const struct http_counters *before, size
 	const struct bytes reply = buf_bytes(&k->reply);
 	http_count(k->t->app.http, &c);
 	must(c.inflight_bytes == 0 && c.commits_failed == 0);
-	must(c.requests[0] + c.requests[1] - before->requests[0] - before->requests[1] <= requests);
+	uint64_t run = 0;
+	for (size_t i = 0; i < LISTENERS; i++)
+		run += c.requests[i] - before->requests[i];
+	must(run <= requests);
 	must(reply.n == 0 || (reply.n > 9 && memcmp(reply.p, "HTTP/1.1 ", 9) == 0));
 	must(c.replies[5] == before->replies[5]);
 }
@@ -291,7 +325,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct http_counters before;
 	if (size == 0)
 		return 0;
-	const size_t to = data[0] & 1;
+	const size_t to = (data[0] & 0x40) != 0 ? 2 : data[0] & 1;
 	struct talk k = {t, socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), BUF_INIT(REPLY_KEPT)};
 	must(k.fd >= 0);
 

@@ -1,18 +1,22 @@
 /* Whole replies, judged under the simulator's root. The first byte chooses one of the simulator's documents; in the
  * rest $D stands for it in base64, $Z for its size, $S for the object that shows it, $P for its PCR2, $N for its nonce,
- * $U for its claims, $C for the digest of custom data, $H for the hash of its public key, $T for its time and $K for a
- * wrapped key, so that what is signed stays intact while everything around it changes.
+ * $U for its claims, $C for the digest of custom data, $H for the hash of its public key, $T for its time, $K for a
+ * wrapped key, $X for the PEM of a certificate (JSON) and $Y for that certificate's hash, so that what is signed stays
+ * intact while everything around it changes.
  */
 #include "../unit/reply_fixture.h"
 #include "attest/verdict.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { DOCUMENTS = 5, TEXT_MAX = 1 << 20 };
+enum { DOCUMENTS = 6, WITH_KEY = 4, TEXT_MAX = 1 << 20 };
 
 #define CLAIMS(p) "{\"purpose\":\"" p "\",\"timestamp\":\"2026-01-30T12:00:00Z\",\"agent\":\"A\",\"guardrail\":\"G\""
 /* of {"key": "value"} */
 #define DIGEST	  "9724c1e20e6e3e4d7f57ed25f9d4efb006e508590d528c90da597f6a775c13e5"
+/* What stands for a certificate in DER, and its SHA-256. */
+#define CERT	  "Sixty bytes that stand for a certificate in its DER form: ok"
+#define CERT_HASH "fee69240d9eb414e9a8945ffc4ba1c32eb797eea34fd02b5ea12fc0facb6c293"
 
 static const char *const user_data[DOCUMENTS] = {
 	CLAIMS("attestation") ",\"custom_digest\":\"" DIGEST "\",\"custom_digest_method\":\"sha256\","
@@ -22,6 +26,8 @@ static const char *const user_data[DOCUMENTS] = {
 	CLAIMS("info") ",\"info_digest\":\"" DIGEST "\",\"info_digest_method\":\"sha256\"}",
 	"hello-from-enclave",
 	"with a key",
+	CLAIMS("tls") ",\"tls_cert_hash\":\"" CERT_HASH "\",\"tls_spki_hash\":\"" DIGEST
+		      "\",\"key_origin\":\"memory\"}",
 };
 
 static struct reply_fixture f;
@@ -41,7 +47,7 @@ static void prepare(void)
 	for (size_t i = 0; i < DOCUMENTS; i++) {
 		const struct nsm_attestation a = {.user_data = bytes_str(user_data[i]),
 						  .nonce = BYTES_LIT("nonce"),
-						  .public_key = bytes_of("key", i == DOCUMENTS - 1 ? 3 : 0)};
+						  .public_key = bytes_of("key", i == WITH_KEY ? 3 : 0)};
 		reply_document_make(&f, &a, &documents[i]);
 		shown[i] = BUF_INIT(TEXT_MAX);
 		buf_put_u8(&shown[i], '{');
@@ -55,6 +61,14 @@ static void key_id(const struct attest_view *v, char out[HEX_SIZE(SHA256_SIZE)])
 	uint8_t digest[SHA256_SIZE];
 	REPLY_OK(crypto_sha256(f.crypto, v->public_key, digest, &f.w));
 	hex_encode(bytes_of(digest, sizeof digest), out);
+}
+
+static void put_certificate(struct buf *out)
+{
+	struct buf pem = BUF_INIT(4096);
+	cert_pem_put(BYTES_LIT(CERT), &pem);
+	json_put_string(out, buf_bytes(&pem));
+	buf_free(&pem);
 }
 
 static void expand(struct bytes text, size_t which, struct buf *out)
@@ -83,6 +97,10 @@ static void expand(struct bytes text, size_t which, struct buf *out)
 			buf_put_base64(out, bytes_of((const uint8_t[RSA_BITS_MIN / 8]){0}, RSA_BITS_MIN / 8));
 		else if (c == 'H')
 			buf_put(out, id, sizeof id);
+		else if (c == 'X')
+			put_certificate(out);
+		else if (c == 'Y')
+			buf_put_str(out, CERT_HASH);
 		else if (c == 'C')
 			buf_put_str(out, DIGEST);
 		else
@@ -141,6 +159,10 @@ static void check_members(const struct json_value *reply)
 					   "user_key_hash",
 					   "scope_hash",
 					   "expires_in_minutes",
+					   "certificate",
+					   "tls_cert_hash",
+					   "tls_spki_hash",
+					   "key_origin",
 					   NULL};
 	const struct json_value *d = json_get(reply, "attestation_document");
 	if (d == NULL) {
@@ -153,7 +175,8 @@ static void check_members(const struct json_value *reply)
 		const bool info = json_get(reply, "quote") != NULL || json_get(reply, "eventLog") != NULL;
 		const bool exchange = json_get(reply, "encrypted_session_key") != NULL ||
 				      json_get(reply, "expires_in_minutes") != NULL;
-		check(!info || !exchange);
+		const bool tls = json_get(reply, "certificate") != NULL || json_get(reply, "tls_cert_hash") != NULL;
+		check(info + exchange + tls <= 1);
 	}
 }
 
@@ -181,6 +204,14 @@ static void check_accepted(struct bytes text, const struct verify_verdict *d)
 	if (v != NULL) {
 		key_id(&d->view, hex);
 		check(d->view.public_key.n > 0 && bytes_equal(json_string(v), bytes_of(hex, HEX_SIZE(SHA256_SIZE))));
+	}
+	v = json_get(reply, "attestation_document");
+	v = v != NULL && json_type(v) == JSON_OBJECT ? json_get(reply, "certificate") : NULL;
+	if (v != NULL) {
+		struct buf pem = BUF_INIT(4096);
+		cert_pem_put(BYTES_LIT(CERT), &pem);
+		check(bytes_equal(json_string(v), buf_bytes(&pem)) && strcmp(d->purpose, "tls") == 0);
+		buf_free(&pem);
 	}
 	v = json_get(reply, "session_id");
 	check(v == NULL || strcmp(d->purpose, "key-exchange") == 0);

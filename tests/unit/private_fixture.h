@@ -181,6 +181,8 @@ static inline enum err read_back(struct fixture *f, const uint8_t *identity, str
 	buf_reset(&f->body);
 	enum err e = private_data_find(f->p, identity, id, &row, &f->w);
 	if (e == ERR_OK)
+		e = private_data_read(f->p, &row, &f->w);
+	if (e == ERR_OK)
 		e = private_data_unseal(f->p, &row, &f->type, &f->body, &f->w);
 	private_data_row_free(&row);
 	return e;

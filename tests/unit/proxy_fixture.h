@@ -114,7 +114,7 @@ static inline void go(struct world *t)
 	assert_int_equal(proxy_new(&t->proxy, t->loop, &t->clock, t->log, &t->limits, &w), ERR_OK);
 	assert_int_equal(net_listen(&fd, &t->at, &w), ERR_OK);
 	assert_int_equal(net_bound(&t->at, fd, &w), ERR_OK);
-	assert_int_equal(proxy_route(t->proxy, fd, &t->to, &w), ERR_OK);
+	assert_int_equal(proxy_add(t->proxy, fd, &t->to, &w), ERR_OK);
 }
 
 static inline void set_up(struct world *t, enum net_kind in, enum net_kind out)

@@ -143,7 +143,8 @@ static void what_the_help_does_not_tell_of_is_no_option(void **state)
 
 static void numbers_are_decimal_digits_within_limits(void **state)
 {
-	static const char *const wrong[] = {"", "-", "+1", " 1", "1 ", "0x1", "1.", "-1", "9223372036854775808"};
+	static const char *const wrong[] = {"",	  "-",	"+1", " 1", "1 ", "0x1", "1.", "-1", "9223372036854775808",
+					    "00", "007"};
 	int64_t v = 7;
 	(void)state;
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
@@ -152,12 +153,29 @@ static void numbers_are_decimal_digits_within_limits(void **state)
 	assert_false(args_number("4", 5, 6, &v));
 	assert_false(args_number("7", 5, 6, &v));
 	assert_false(args_number("-3", -2, 2, &v));
+	assert_false(args_number("-02", -2, 2, &v));
 	assert_int_equal(v, 7);
 	assert_true(args_number("5", 5, 6, &v) && v == 5);
 	assert_true(args_number("6", 5, 6, &v) && v == 6);
 	assert_true(args_number("-2", -2, 2, &v) && v == -2);
-	assert_true(args_number("007", 0, 7, &v) && v == 7);
+	assert_true(args_number("0", 0, 7, &v) && v == 0);
 	assert_true(args_number("9223372036854775807", 0, INT64_MAX, &v) && v == INT64_MAX);
+}
+
+static void an_options_number_is_within_limits_or_told(void **state)
+{
+	struct line l;
+	int64_t v = 7;
+	(void)state;
+	assert_int_equal(read_line(&l, "test --name 5"), CMD_OK);
+	assert_int_equal(args_int(&l.a, "--names", 1, 2, &v), CMD_OK);
+	assert_int_equal(v, 7); /* it was not given */
+	assert_int_equal(args_int(&l.a, "--name", 6, 9, &v), CMD_USAGE);
+	assert_int_equal(args_int(&l.a, "--name", 1, 4, &v), CMD_USAGE);
+	assert_int_equal(v, 7);
+	assert_int_equal(args_int(&l.a, "--name", 5, 5, &v), CMD_OK);
+	assert_int_equal(v, 5);
+	args_free(&l.a);
 }
 
 int main(void)
@@ -170,6 +188,7 @@ int main(void)
 		cmocka_unit_test(every_command_has_help),
 		cmocka_unit_test(what_the_help_does_not_tell_of_is_no_option),
 		cmocka_unit_test(numbers_are_decimal_digits_within_limits),
+		cmocka_unit_test(an_options_number_is_within_limits_or_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

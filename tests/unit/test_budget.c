@@ -9,31 +9,6 @@
 
 #include "budget.h"
 
-static void a_bucket_gives_its_burst_and_then_one_at_a_time(void **state)
-{
-	struct budget_bucket b;
-	(void)state;
-	budget_bucket_init(&b, 2, 3, 1000);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(budget_bucket_take(&b, 1000), 0);
-	assert_int_equal(budget_bucket_take(&b, 1000), 1);
-	assert_int_equal(budget_bucket_take(&b, 1499), 1);
-	assert_int_equal(budget_bucket_take(&b, 1500), 0);
-	assert_int_equal(budget_bucket_take(&b, 1500), 1);
-}
-
-static void a_bucket_holds_no_more_than_its_burst(void **state)
-{
-	struct budget_bucket b;
-	(void)state;
-	budget_bucket_init(&b, 100000, 2, 0);
-	assert_int_equal(budget_bucket_take(&b, 0), 0);
-	const int64_t later = INT64_C(100) * 365 * 24 * 3600 * 1000;
-	assert_int_equal(budget_bucket_take(&b, later), 0);
-	assert_int_equal(budget_bucket_take(&b, later), 0);
-	assert_int_equal(budget_bucket_take(&b, later), 1);
-}
-
 static void each_reach_has_a_bucket_of_its_own(void **state)
 {
 	struct budget b;
@@ -101,8 +76,6 @@ static void a_refusal_for_the_queue_takes_no_token(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_bucket_gives_its_burst_and_then_one_at_a_time),
-		cmocka_unit_test(a_bucket_holds_no_more_than_its_burst),
 		cmocka_unit_test(each_reach_has_a_bucket_of_its_own),
 		cmocka_unit_test(outsiders_together_get_half_of_the_queue_and_local_callers_all),
 		cmocka_unit_test(a_queue_of_one_is_for_outsiders_too),

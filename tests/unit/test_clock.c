@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <limits.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -68,12 +69,31 @@ static void the_system_clocks_run_forward(void **state)
 	assert_true(clock_wall(&c) / 1000 - (int64_t)time(NULL) <= 1);
 }
 
+static int64_t at_us(void *ctx)
+{
+	return *(const int64_t *)ctx;
+}
+
+static void what_is_left_is_what_poll_takes(void **state)
+{
+	int64_t us = 5000000;
+	const struct clock c = {&us, at_us, at_us, at_us};
+	(void)state;
+	assert_int_equal(clock_left_ms(&c, 5001), 1);
+	assert_int_equal(clock_left_ms(&c, 5000), 0);
+	assert_int_equal(clock_left_ms(&c, 4999), 0);
+	assert_int_equal(clock_left_ms(&c, INT64_C(5000) + INT_MAX - 1), INT_MAX - 1);
+	assert_int_equal(clock_left_ms(&c, INT64_C(5000) + INT_MAX), INT_MAX);
+	assert_int_equal(clock_left_ms(&c, INT64_C(5000) + INT_MAX + 1), INT_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_times_have_their_texts),
 		cmocka_unit_test(every_day_agrees_with_the_c_library),
 		cmocka_unit_test(the_system_clocks_run_forward),
+		cmocka_unit_test(what_is_left_is_what_poll_takes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

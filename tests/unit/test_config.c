@@ -495,7 +495,26 @@ static void private_data_has_limits_and_a_file_of_its_own(void **state)
 	config_free(c);
 	config_free(must_parse("tls_inflight = 65536\nprivate_data_max_body = 65536\n"));
 	must_fail("tls_inflight = 65536\nprivate_data_max_body = 65537\n",
-		  "t.conf:2: one body of private_data_max_body (65537) does not fit into tls_inflight (65536)");
+		  "t.conf:2: private_data_max_body (65537) must not be more than tls_inflight (65536)");
+	c = must_parse("private_data_total_items = 7\nprivate_data_total_bytes = 5000\n");
+	assert_int_equal(c->private_data_items, 7);
+	assert_int_equal(c->private_data_bytes, 5000);
+	assert_int_equal(c->private_data_max_body, 5000);
+	config_free(c);
+	c = must_parse("private_data_bytes = 2000\n");
+	assert_int_equal(c->private_data_max_body, 2000);
+	config_free(c);
+	config_free(must_parse("private_data_items = 7\nprivate_data_total_items = 7\n"));
+	must_fail("private_data_items = 8\nprivate_data_total_items = 7\n",
+		  "t.conf:1: private_data_items (8) must not be more than private_data_total_items (7)");
+	config_free(must_parse("private_data_bytes = 2000\nprivate_data_total_bytes = 2000\n"));
+	must_fail("private_data_bytes = 2001\nprivate_data_total_bytes = 2000\n",
+		  "t.conf:1: private_data_bytes (2001) must not be more than private_data_total_bytes (2000)");
+	config_free(must_parse("private_data_max_body = 2000\nprivate_data_bytes = 2000\n"));
+	must_fail("private_data_max_body = 2001\nprivate_data_bytes = 2000\n",
+		  "t.conf:1: private_data_max_body (2001) must not be more than private_data_bytes (2000)");
+	config_free(must_parse("private_data_max_body = 8388608\n"));
+	must_fail("private_data_max_body = 8388609\n", "t.conf:1: private_data_max_body");
 	must_fail("private_data_anonymous = true\nnsm = device\n",
 		  "t.conf:1: private_data_anonymous = true is refused with nsm = device");
 	config_free(must_parse("private_data_anonymous = auto\nnsm = device\n"));

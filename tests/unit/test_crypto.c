@@ -91,6 +91,16 @@ static void sha256_piece_by_piece_is_the_same(void **state)
 	crypto_hash_free(NULL);
 }
 
+static void hmac_has_the_value_of_rfc_4231_case_2(void **state)
+{
+	struct crypto *c = *state;
+	uint8_t mac[SHA256_SIZE];
+	struct why w;
+
+	assert_int_equal(crypto_hmac(c, BYTES_LIT("Jefe"), BYTES_LIT("what do ya want for nothing?"), mac, &w), ERR_OK);
+	assert_hex(bytes_of(mac, sizeof mac), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+}
+
 static void hkdf_has_the_value_of_rfc_5869_case_3(void **state)
 {
 	struct crypto *c = *state;
@@ -332,6 +342,7 @@ int main(void)
 		cmocka_unit_test(sha256_has_the_values_of_fips_180),
 		cmocka_unit_test(sha384_has_the_values_of_fips_180),
 		cmocka_unit_test(sha256_piece_by_piece_is_the_same),
+		cmocka_unit_test(hmac_has_the_value_of_rfc_4231_case_2),
 		cmocka_unit_test(hkdf_has_the_value_of_rfc_5869_case_3),
 		cmocka_unit_test(hkdf_depends_on_info_and_gives_at_most_64_bytes),
 		cmocka_unit_test(aes_gcm_has_the_published_values),

@@ -21,7 +21,7 @@
 #define OK   "HTTP/1.1 200 OK\r\n"
 #define BUSY "HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nfull"
 
-#define NO_TLS NULL, NULL, NULL
+#define NO_TLS NULL, NULL
 
 enum { QUICK_MS = 200, LONG_MS = 20000, LARGE = 8 * 1024 * 1024 };
 

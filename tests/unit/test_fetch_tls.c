@@ -163,7 +163,7 @@ static void start(struct server *p)
 {
 	struct why w = {0};
 	p->read = BUF_INIT(2 * LARGE);
-	assert_int_equal(tls_server_new(crypto, identity, false, p->clients, p->ca, &p->tls, &w), ERR_OK);
+	assert_int_equal(tls_server_new(identity, false, p->clients, p->ca, &p->tls, &w), ERR_OK);
 	assert_int_equal(pipe(p->done), 0);
 	assert_int_equal(pthread_create(&p->thread, NULL, serve, p), 0);
 }
@@ -192,8 +192,7 @@ static void drop(struct server *p)
 
 static struct fetch_request get(void)
 {
-	return (struct fetch_request){
-		.method = "GET", .path = "/x", .timeout_ms = LONG_MS, .reply_max = 1024, .crypto = crypto};
+	return (struct fetch_request){.method = "GET", .path = "/x", .timeout_ms = LONG_MS, .reply_max = 1024};
 }
 
 static enum err ask(const struct server *p, const struct fetch_request *r, struct fetch_reply *out, struct why *w)

@@ -7,7 +7,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -108,6 +111,54 @@ static void a_fault_says_what_where_and_why(void **state)
 	assert_int_equal(n, 99);
 }
 
+static int open_private(const char *path, bool credential, struct why *w)
+{
+	int fd = -1;
+	errno = EPERM;
+	const enum err e = file_open_private(AT_FDCWD, path, "the secret", path, credential, &fd, w);
+	assert_true((e == ERR_OK) == (fd >= 0));
+	if (fd >= 0)
+		close(fd);
+	return (int)e;
+}
+
+static void a_file_with_a_secret_is_its_owner_s_alone(void **state)
+{
+	(void)state;
+	static const struct {
+		mode_t mode;
+		bool good, good_credential;
+	} cases[] = {{0600, true, true},   {0400, true, true},	 {0440, false, true}, {0640, false, true},
+		     {0660, false, false}, {0604, false, false}, {0602, false, false}};
+	char dir[] = "/tmp/attestd-file-XXXXXX", path[64], link[64];
+	struct why w = {0};
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/f", dir);
+	snprintf(link, sizeof link, "%s/l", dir);
+	assert_int_equal(open_private(path, false, &w), ERR_ENVIRONMENT);
+	assert_int_equal(errno, ENOENT);
+	close(open(path, O_WRONLY | O_CREAT, 0600));
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		assert_int_equal(chmod(path, cases[i].mode), 0);
+		assert_int_equal(open_private(path, false, &w) == ERR_OK, cases[i].good);
+		assert_int_equal(open_private(path, true, &w) == ERR_OK, cases[i].good_credential);
+	}
+	assert_non_null(strstr(w.text, "the secret /tmp/attestd-file-"));
+	assert_non_null(strstr(w.text, "/f can be reached by other users (mode 0602); restrict it with chmod 600"));
+	assert_int_not_equal(errno, ENOENT);
+	assert_int_equal(symlink(path, link), 0);
+	assert_int_equal(open_private(link, false, &w), ERR_ENVIRONMENT);
+	assert_non_null(strstr(w.text, "is a symbolic link; name the file itself"));
+	assert_int_equal(open_private(dir, false, &w), ERR_ENVIRONMENT);
+	unlink(link);
+	unlink(path);
+	assert_int_equal(mkfifo(path, 0600), 0); /* which must not be waited at */
+	assert_int_equal(open_private(path, false, &w), ERR_ENVIRONMENT);
+	assert_non_null(strstr(w.text, "is not a regular file"));
+	unlink(path);
+	rmdir(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -115,6 +166,7 @@ int main(void)
 		cmocka_unit_test(no_more_than_the_room_is_read),
 		cmocka_unit_test(a_signal_does_not_end_the_reading),
 		cmocka_unit_test(a_fault_says_what_where_and_why),
+		cmocka_unit_test(a_file_with_a_secret_is_its_owner_s_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,9 +54,9 @@ static void open_table(struct fixture *f, uint64_t max)
 
 static void keep(struct fixture *f, size_t i)
 {
-	OK(keys_room(f->k, &f->w));
+	OK(keys_reserve(f->k, &f->w));
 	keys_hold(f->key[i]);
-	keys_keep(f->k, f->key[i]);
+	keys_commit(f->k, f->key[i]);
 }
 
 static struct bytes id_of(const struct fixture *f, size_t i)
@@ -154,31 +154,31 @@ static void room_is_for_what_is_kept_and_being_made_together(void **state)
 	keep(f, 0);
 	f->boot += 1500;
 	keep(f, 1);
-	OK(keys_room(f->k, &f->w));
-	assert_int_equal(keys_room(f->k, &f->w), ERR_KEYS_FULL);
+	OK(keys_reserve(f->k, &f->w));
+	assert_int_equal(keys_reserve(f->k, &f->w), ERR_KEYS_FULL);
 	assert_true(f->w.tell);
 	assert_non_null(strstr(f->w.text, "All 3 generated keys"));
 	assert_non_null(strstr(f->w.text, "300 seconds"));
 	assert_int_equal(f->w.retry_after_s, LIFETIME_MS / 1000 - 1); /* 298.5 seconds until the first one goes */
 	/* A generation that failed gives its room back, */
-	keys_give_up(f->k, NULL);
-	OK(keys_room(f->k, &f->w));
-	assert_int_equal(keys_room(f->k, &f->w), ERR_KEYS_FULL);
+	keys_cancel(f->k, NULL);
+	OK(keys_reserve(f->k, &f->w));
+	assert_int_equal(keys_reserve(f->k, &f->w), ERR_KEYS_FULL);
 	/* one whose document failed does so with its key, */
 	keys_hold(f->key[0]);
-	keys_give_up(f->k, f->key[0]);
-	OK(keys_room(f->k, &f->w));
-	assert_int_equal(keys_room(f->k, &f->w), ERR_KEYS_FULL);
+	keys_cancel(f->k, f->key[0]);
+	OK(keys_reserve(f->k, &f->w));
+	assert_int_equal(keys_reserve(f->k, &f->w), ERR_KEYS_FULL);
 	assert_int_equal(keys_count(f->k), 2);
 	/* and so does a key that expires, swept or not. */
 	f->boot += LIFETIME_MS - 1501;
-	assert_int_equal(keys_room(f->k, &f->w), ERR_KEYS_FULL);
+	assert_int_equal(keys_reserve(f->k, &f->w), ERR_KEYS_FULL);
 	assert_int_equal(f->w.retry_after_s, 1);
 	f->boot++;
-	OK(keys_room(f->k, &f->w));
-	assert_int_equal(keys_room(f->k, &f->w), ERR_KEYS_FULL);
+	OK(keys_reserve(f->k, &f->w));
+	assert_int_equal(keys_reserve(f->k, &f->w), ERR_KEYS_FULL);
 	for (int i = 0; i < 2; i++)
-		keys_give_up(f->k, NULL);
+		keys_cancel(f->k, NULL);
 	assert_int_equal(keys_count(f->k), 1);
 }
 
@@ -188,25 +188,66 @@ static void only_so_many_keys_are_made_at_once(void **state)
 
 	open_table(f, 100);
 	for (int i = 0; i < KEYS_MAKING_MAX; i++)
-		OK(keys_room(f->k, &f->w));
-	assert_int_equal(keys_room(f->k, &f->w), ERR_BUSY);
+		OK(keys_reserve(f->k, &f->w));
+	assert_int_equal(keys_reserve(f->k, &f->w), ERR_BUSY);
 	assert_true(f->w.tell);
 	assert_int_equal(f->w.retry_after_s, 1);
 	/* One that is done, and so kept, is no longer being made. */
 	keys_hold(f->key[0]);
-	keys_keep(f->k, f->key[0]);
-	OK(keys_room(f->k, &f->w));
-	assert_int_equal(keys_room(f->k, &f->w), ERR_BUSY);
+	keys_commit(f->k, f->key[0]);
+	OK(keys_reserve(f->k, &f->w));
+	assert_int_equal(keys_reserve(f->k, &f->w), ERR_BUSY);
 	for (int i = 0; i < KEYS_MAKING_MAX; i++)
-		keys_give_up(f->k, NULL);
+		keys_cancel(f->k, NULL);
 	/* Of a full table it is told that it is full, which lasts longer. */
 	open_table(f, KEYS_MAKING_MAX);
 	for (int i = 0; i < KEYS_MAKING_MAX; i++)
-		OK(keys_room(f->k, &f->w));
-	assert_int_equal(keys_room(f->k, &f->w), ERR_KEYS_FULL);
+		OK(keys_reserve(f->k, &f->w));
+	assert_int_equal(keys_reserve(f->k, &f->w), ERR_KEYS_FULL);
 	assert_int_equal(f->w.retry_after_s, 1);
 	for (int i = 0; i < KEYS_MAKING_MAX; i++)
-		keys_give_up(f->k, NULL);
+		keys_cancel(f->k, NULL);
+}
+
+static void generations_that_are_given_up_are_limited_by_the_second(void **state)
+{
+	struct fixture *f = *state;
+
+	open_table(f, 100);
+	for (int i = 0; i < KEYS_BURST; i++) {
+		OK(keys_reserve(f->k, &f->w));
+		keys_cancel(f->k, NULL);
+	}
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(keys_reserve(f->k, &f->w), ERR_RATE);
+		assert_true(f->w.tell);
+		assert_int_equal(f->w.retry_after_s, 1);
+		f->boot += 1000 / KEYS_RATE - 1;
+		assert_int_equal(keys_reserve(f->k, &f->w), ERR_RATE);
+		f->boot++;
+		OK(keys_reserve(f->k, &f->w));
+		keys_cancel(f->k, NULL);
+	}
+	/* What is refused for another reason takes nothing. */
+	f->boot += KEYS_BURST * 1000;
+	for (int i = 0; i < KEYS_MAKING_MAX; i++)
+		OK(keys_reserve(f->k, &f->w));
+	for (int i = 0; i < KEYS_BURST; i++)
+		assert_int_equal(keys_reserve(f->k, &f->w), ERR_BUSY);
+	for (int i = 0; i < KEYS_MAKING_MAX; i++)
+		keys_cancel(f->k, NULL);
+	for (int i = KEYS_MAKING_MAX; i < KEYS_BURST; i++) {
+		OK(keys_reserve(f->k, &f->w));
+		keys_cancel(f->k, NULL);
+	}
+	assert_int_equal(keys_reserve(f->k, &f->w), ERR_RATE);
+	/* It does not save up for more than a burst. */
+	f->boot += 100 * KEYS_BURST * 1000;
+	for (int i = 0; i < KEYS_BURST; i++) {
+		OK(keys_reserve(f->k, &f->w));
+		keys_cancel(f->k, NULL);
+	}
+	assert_int_equal(keys_reserve(f->k, &f->w), ERR_RATE);
 }
 
 static void whatever_is_wrong_with_an_id_the_answer_is_the_same(void **state)
@@ -430,12 +471,12 @@ static void a_key_that_a_worker_holds_outlives_its_time_and_is_then_wiped(void *
 
 	assert_non_null(s);
 	open_table(f, 1);
-	OK(keys_room(f->k, &f->w));
+	OK(keys_reserve(f->k, &f->w));
 	OK(keys_make(f->c, &key, &f->w));
 	memcpy(id, keys_id(key), sizeof id);
 	encrypt(f, key, BYTES_LIT("just in time"), &sealed);
 	take_prime(s, keys_spki(key), prime);
-	keys_keep(f->k, key);
+	keys_commit(f->k, key);
 
 	OK(keys_find(f->k, bytes_of(id, sizeof id), &found, &f->w));
 	keys_hold(found);
@@ -443,8 +484,8 @@ static void a_key_that_a_worker_holds_outlives_its_time_and_is_then_wiped(void *
 	keys_sweep(f->k);
 	assert_int_equal(keys_count(f->k), 0);
 	assert_false(finds(f, bytes_of(id, sizeof id), NULL));
-	OK(keys_room(f->k, &f->w)); /* and it is in nobody's way */
-	keys_give_up(f->k, NULL);
+	OK(keys_reserve(f->k, &f->w)); /* and it is in nobody's way */
+	keys_cancel(f->k, NULL);
 	OK(keys_decrypt(found, buf_bytes(&sealed), &got, &f->w));
 	assert_true(bytes_is(buf_bytes(&got), "just in time"));
 
@@ -514,6 +555,7 @@ int main(void)
 		cmocka_unit_test(a_key_lives_until_the_exact_millisecond),
 		cmocka_unit_test(room_is_for_what_is_kept_and_being_made_together),
 		cmocka_unit_test(only_so_many_keys_are_made_at_once),
+		cmocka_unit_test(generations_that_are_given_up_are_limited_by_the_second),
 		cmocka_unit_test(whatever_is_wrong_with_an_id_the_answer_is_the_same),
 		cmocka_unit_test(every_message_that_fits_is_decrypted),
 		cmocka_unit_test(whatever_is_wrong_with_a_ciphertext_the_answer_is_the_same),

@@ -173,7 +173,7 @@ static void other_texts_are_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-		must_fail(bad[i], "use 127.0.0.1:PORT, [::1]:PORT, unix:PATH or vsock:PORT");
+		must_fail(bad[i], "use IPV4:PORT, [IPV6]:PORT, unix:PATH or vsock:PORT");
 	must_fail("unix:@abstract", "abstract sockets are refused, because they have no permissions");
 	must_fail("unix:/a\x1b[2J", "control character 0x1b");
 	must_fail("localhost:80", "\"localhost\" is no IPv4 address");
@@ -589,6 +589,36 @@ static void the_watchdogs_half_is_in_milliseconds(void **state)
 
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+static int64_t still_us(void *ctx)
+{
+	return *(const int64_t *)ctx;
+}
+
+static void the_watchdog_is_told_for_as_long_as_the_loop_turns(void **state)
+{
+	int64_t us = 1000000;
+	const struct clock clock = {&us, still_us, still_us, still_us};
+	struct net_watchdog d;
+	struct loop *l = NULL;
+	struct why w = {0};
+	(void)state;
+	assert_int_equal(loop_new(&l, &clock, 1, 1, &w), ERR_OK);
+	unsetenv("WATCHDOG_PID");
+	unsetenv("WATCHDOG_USEC");
+	net_watchdog_start(&d, l);
+	assert_false(d.timer.armed);
+	setenv("WATCHDOG_USEC", "20000", 1);
+	net_watchdog_start(&d, l);
+	for (int i = 0; i < 3; i++) {
+		assert_true(d.timer.armed);
+		assert_int_equal(d.timer.at_ms, us / 1000 + 10);
+		us += 10000;
+		loop_turn(l, 0);
+	}
+	unsetenv("WATCHDOG_USEC");
+	loop_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -608,6 +638,7 @@ int main(void)
 		cmocka_unit_test(without_activation_there_is_none),
 		IN_DIR(notify_reaches_paths_and_abstract_sockets),
 		cmocka_unit_test(the_watchdogs_half_is_in_milliseconds),
+		cmocka_unit_test(the_watchdog_is_told_for_as_long_as_the_loop_turns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -313,6 +313,25 @@ static void a_vsock_address_is_tried(void **s)
 	assert_int_equal(fd, -7);
 }
 
+/* The kernel's own patience with vsock ends after 2 s. */
+static void a_vsock_address_that_does_not_answer_has_all_of_its_time(void **s)
+{
+	(void)s;
+	enum { LONGER_MS = 2600 };
+	const struct clock clock = clock_system();
+	const struct net_target to = target("vsock:77:1");
+	const int64_t before = clock_mono(&clock);
+	struct why w = {0};
+	int fd = -7;
+	assert_int_equal(net_dial(&fd, &to, &clock, before + LONGER_MS, &w), ERR_ENVIRONMENT);
+	assert_int_equal(fd, -7);
+	if (strcmp(w.text, "nothing answers at vsock:77:1: Connection timed out") != 0) {
+		print_message("skipped: this machine's kernel says at once of vsock: %s\n", w.text);
+		skip();
+	}
+	assert_true(clock_mono(&clock) - before >= LONGER_MS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -326,6 +345,7 @@ int main(void)
 		cmocka_unit_test(one_that_takes_no_connection_meets_the_deadline),
 		cmocka_unit_test(a_full_queue_is_tried_again_until_there_is_room),
 		cmocka_unit_test(a_vsock_address_is_tried),
+		cmocka_unit_test(a_vsock_address_that_does_not_answer_has_all_of_its_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -247,7 +247,7 @@ static void without_descriptors_it_says_so_and_tries_again_after_the_pause(void 
 	t.mono_ms += NET_PAUSE_MS;
 	for (int i = 0; i < 5; i++)
 		loop_turn(t.loop, 0);
-	assert_int_equal(t.failures, 2);
+	assert_int_equal(t.failures, 1); /* that it lasts is no news */
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	t.mono_ms += NET_PAUSE_MS - 1;
 	for (int i = 0; i < 5; i++)
@@ -257,7 +257,12 @@ static void without_descriptors_it_says_so_and_tries_again_after_the_pause(void 
 	for (int i = 0; i < 2; i++)
 		loop_turn(t.loop, 0);
 	assert_int_equal(t.n, 1);
-	assert_int_equal(t.failures, 2);
+	assert_int_equal(t.failures, 1);
+	const int again = join_without_descriptors(&t, &old);
+	loop_turn(t.loop, 0);
+	assert_int_equal(t.failures, 2); /* and this is */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	close(again);
 	close(fd);
 	end(&t);
 }
@@ -286,7 +291,7 @@ static void it_may_be_closed_while_it_pauses_and_when_it_fails(void **s)
 	}
 }
 
-static void a_pause_that_cannot_end_is_said_and_prolonged(void **s)
+static void a_pause_that_cannot_end_is_prolonged(void **s)
 {
 	(void)s;
 	struct world t;
@@ -300,18 +305,17 @@ static void a_pause_that_cannot_end_is_said_and_prolonged(void **s)
 	/* For a moment a descriptor that epoll refuses is in its place. */
 	const int aside = dup(kept), dir = open(t.dir, O_RDONLY | O_DIRECTORY);
 	assert_int_equal(dup2(dir, kept), kept);
-	for (unsigned i = 2; i < 4; i++) {
+	for (int i = 0; i < 2; i++) {
 		t.mono_ms += NET_PAUSE_MS;
 		for (int j = 0; j < 3; j++)
 			loop_turn(t.loop, 0);
-		assert_int_equal(t.failures, i);
-		assert_non_null(strstr(t.failure.text, "epoll_ctl"));
+		assert_int_equal(t.n, 0);
 	}
 	assert_int_equal(dup2(aside, kept), kept);
 	t.mono_ms += NET_PAUSE_MS;
 	for (int i = 0; i < 2; i++)
 		loop_turn(t.loop, 0);
-	assert_int_equal(t.failures, 3);
+	assert_int_equal(t.failures, 1);
 	assert_int_equal(t.n, 1);
 	close(aside);
 	close(dir);
@@ -329,7 +333,7 @@ int main(void)
 		cmocka_unit_test(a_descriptor_that_cannot_be_waited_for_is_closed),
 		cmocka_unit_test(without_descriptors_it_says_so_and_tries_again_after_the_pause),
 		cmocka_unit_test(it_may_be_closed_while_it_pauses_and_when_it_fails),
-		cmocka_unit_test(a_pause_that_cannot_end_is_said_and_prolonged),
+		cmocka_unit_test(a_pause_that_cannot_end_is_prolonged),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,6 +43,8 @@ static void each_form_is_read_and_written(void **s)
 		{"tcp:example.org:443", "tcp:example.org:443", NET_TCP, "example.org", 443, AF_UNSPEC, false},
 		{"localhost:8765", "tcp:localhost:8765", NET_TCP, "localhost", 8765, AF_UNSPEC, false},
 		{"tcp:Enclave_7.4ever:1", "tcp:Enclave_7.4ever:1", NET_TCP, "Enclave_7.4ever", 1, AF_UNSPEC, false},
+		{"tcp:example.org.:443", "tcp:example.org.:443", NET_TCP, "example.org.", 443, AF_UNSPEC, false},
+		{"tcp:1.a.:1", "tcp:1.a.:1", NET_TCP, "1.a.", 1, AF_UNSPEC, false},
 		{"tcp:tcp:80", "tcp:tcp:80", NET_TCP, "tcp", 80, AF_UNSPEC, false},
 		{"tcp:unix:80", "tcp:unix:80", NET_TCP, "unix", 80, AF_UNSPEC, false},
 		{"tcp:VSOCK:80", "tcp:VSOCK:80", NET_TCP, "VSOCK", 80, AF_UNSPEC, false},
@@ -150,7 +152,12 @@ static void anything_else_is_refused_with_the_forms(void **s)
 		{"tcp:1:80", "neither a host's name nor an IP address"},
 		{"tcp:a..b:80", "neither a host's name nor an IP address"},
 		{"tcp:.a:80", "neither a host's name nor an IP address"},
-		{"tcp:a.:80", "neither a host's name nor an IP address"},
+		{"tcp:.:80", "neither a host's name nor an IP address"},
+		{"tcp:..:80", "neither a host's name nor an IP address"},
+		{"tcp:a..:80", "neither a host's name nor an IP address"},
+		{"tcp:1.:80", "neither a host's name nor an IP address"},
+		{"tcp:0x7f000001.:80", "neither a host's name nor an IP address"},
+		{"tcp:127.0.0.1..:80", "neither a host's name nor an IP address"},
 		{"tcp:-a:80", "neither a host's name nor an IP address"},
 		{"tcp:a.-b:80", "neither a host's name nor an IP address"},
 		{"tcp: a:80", "neither a host's name nor an IP address"},
@@ -210,6 +217,9 @@ static void limits_hold_at_the_last_byte(void **s)
 	net_target_text(&t, written);
 	assert_string_equal(written, text);
 	refuses(stretched(text, "tcp:", 4 + NET_HOST_MAX + 1, labels, ":1"), "1 to 253 bytes, and this one has 254");
+	t = must_parse(stretched(text, "tcp:", 4 + NET_HOST_MAX - 1, labels, ".:1"));
+	assert_int_equal(strlen(t.host), NET_HOST_MAX);
+	refuses(stretched(text, "tcp:", 4 + NET_HOST_MAX, labels, ".:1"), "1 to 253 bytes, and this one has 254");
 	t = must_parse(stretched(text, "tcp:", 4 + 63, "a", ":1"));
 	assert_int_equal(strlen(t.host), 63);
 	refuses(stretched(text, "tcp:", 4 + 64, "a", ":1"), "neither a host's name");

@@ -10,9 +10,10 @@
 
 struct fixture {
 	int64_t boot, wall;
-	uint32_t drawn; /* challenges so far: each is its number, repeated */
+	uint32_t drawn; /* the key and challenges so far: each is its number, repeated */
 	bool dry;
 	struct clock clock;
+	struct crypto *crypto;
 	struct peer_challenges *c;
 	struct why w;
 };
@@ -47,14 +48,17 @@ static int setup(void **state)
 	static struct fixture f;
 	f = (struct fixture){.boot = 5000};
 	f.clock = (struct clock){.ctx = &f, .boot_ms = boot_ms, .wall_ms = wall_ms};
-	OK(peer_challenges_new(&f.c, (struct random){&f, draw}, &f.clock, &f.w));
+	OK(crypto_new(&f.crypto, &f.w));
+	OK(peer_challenges_new(&f.c, f.crypto, (struct random){&f, draw}, &f.clock, &f.w));
 	*state = &f;
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	peer_challenges_free(((struct fixture *)*state)->c);
+	struct fixture *f = *state;
+	peer_challenges_free(f->c);
+	crypto_free(f->crypto);
 	return 0;
 }
 
@@ -92,10 +96,9 @@ static void a_challenge_is_good_for_one_report(void **state)
 static void one_that_never_was_or_has_another_size_is_refused_alike(void **state)
 {
 	struct fixture *f = *state;
-	struct given g = give(f), other = g;
+	struct given g = give(f), zeros = {{0}};
 	struct why same;
-	other.b[PEER_CHALLENGE_SIZE - 1] ^= 1;
-	assert_false(take(f, &other));
+	assert_false(take(f, &zeros));
 	same = f->w;
 	assert_int_equal(peer_challenge_take(f->c, bytes_of(g.b, sizeof g.b - 1), &f->w), ERR_CHALLENGE);
 	assert_string_equal(f->w.text, same.text);
@@ -104,6 +107,28 @@ static void one_that_never_was_or_has_another_size_is_refused_alike(void **state
 	assert_true(take(f, &g));
 	assert_false(take(f, &g));
 	assert_string_equal(f->w.text, same.text);
+}
+
+/* Another time, other random bytes, another MAC: whichever bit it is. */
+static void one_that_was_altered_is_refused_and_takes_nothing_from_the_right_one(void **state)
+{
+	struct fixture *f = *state;
+	const struct given g = give(f);
+	for (size_t bit = 0; bit < 8 * sizeof g.b; bit++) {
+		struct given other = g;
+		other.b[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		assert_false(take(f, &other));
+	}
+	assert_true(take(f, &g));
+}
+
+static void one_of_another_run_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	const struct given g = give(f);
+	peer_challenges_free(f->c);
+	OK(peer_challenges_new(&f->c, f->crypto, (struct random){f, draw}, &f->clock, &f->w));
+	assert_false(take(f, &g));
 }
 
 static void a_challenge_lives_for_its_time_and_no_longer(void **state)
@@ -120,40 +145,54 @@ static void a_challenge_lives_for_its_time_and_no_longer(void **state)
 	assert_true(take(f, &c));
 }
 
-static void as_many_as_the_limit_are_open_and_one_more_takes_the_place_of_the_oldest(void **state)
+static void a_flood_of_them_takes_nothing_from_the_first(void **state)
 {
 	struct fixture *f = *state;
-	static struct given g[PEER_CHALLENGES_MAX + 1];
-	for (size_t i = 0; i < PEER_CHALLENGES_MAX; i++)
-		g[i] = give(f);
-	assert_true(take(f, &g[7])); /* makes room for one */
-	g[7] = give(f);
-	g[PEER_CHALLENGES_MAX] = give(f);
-	assert_false(take(f, &g[0]));
-	for (size_t i = 1; i <= PEER_CHALLENGES_MAX; i++)
-		assert_true(take(f, &g[i]));
+	const struct given first = give(f);
+	for (size_t i = 0; i < 2 * PEER_CHALLENGES_MAX; i++)
+		(void)give(f);
+	assert_true(take(f, &first));
 }
 
-static void those_whose_time_is_over_make_room_first(void **state)
+static void as_many_as_the_limit_are_used_at_once_and_one_more_waits_for_the_oldest(void **state)
 {
 	struct fixture *f = *state;
-	static struct given g[PEER_CHALLENGES_MAX];
-	const struct given old = give(f);
-	f->boot += PEER_CHALLENGE_MS;
-	for (size_t i = 0; i < PEER_CHALLENGES_MAX; i++)
-		g[i] = give(f);
-	assert_false(take(f, &old));
-	for (size_t i = 0; i < PEER_CHALLENGES_MAX; i++)
-		assert_true(take(f, &g[i]));
+	const struct given oldest = give(f);
+	f->boot += 1500;
+	const struct given again = give(f);
+	assert_true(take(f, &again)); /* in another order than they were given */
+	assert_true(take(f, &oldest));
+	for (size_t i = 2; i < PEER_CHALLENGES_MAX; i++) {
+		const struct given g = give(f);
+		assert_true(take(f, &g));
+	}
+	const struct given more = give(f);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(peer_challenge_take(f->c, bytes_of(more.b, sizeof more.b), &f->w), ERR_BUSY);
+		assert_true(f->w.tell);
+		assert_int_equal(f->w.retry_after_s, 59); /* 58.5, rounded up */
+	}
+	assert_false(take(f, &again)); /* a used one is so all the same */
+	f->boot += PEER_CHALLENGE_MS - 1500 - 1;
+	assert_int_equal(peer_challenge_take(f->c, bytes_of(more.b, sizeof more.b), &f->w), ERR_BUSY);
+	assert_int_equal(f->w.retry_after_s, 1);
+	f->boot += 1; /* the oldest's time is over */
+	assert_true(take(f, &more));
+	assert_false(take(f, &more));
+	assert_false(take(f, &again));
+	assert_false(take(f, &oldest));
 }
 
 static void without_randomness_there_is_no_challenge(void **state)
 {
 	struct fixture *f = *state;
+	struct peer_challenges *none = NULL;
 	struct given g = {{0}}, zeros = g;
 	f->dry = true;
 	assert_int_equal(peer_challenge_give(f->c, g.b, &f->w), ERR_CRYPTO);
-	assert_false(take(f, &zeros));
+	assert_memory_equal(g.b, zeros.b, sizeof g.b);
+	assert_int_equal(peer_challenges_new(&none, f->crypto, (struct random){f, draw}, &f->clock, &f->w), ERR_CRYPTO);
+	assert_null(none);
 	peer_challenges_free(NULL);
 }
 
@@ -163,9 +202,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_challenge_is_good_for_one_report),
 		TEST(one_that_never_was_or_has_another_size_is_refused_alike),
+		TEST(one_that_was_altered_is_refused_and_takes_nothing_from_the_right_one),
+		TEST(one_of_another_run_is_refused),
 		TEST(a_challenge_lives_for_its_time_and_no_longer),
-		TEST(as_many_as_the_limit_are_open_and_one_more_takes_the_place_of_the_oldest),
-		TEST(those_whose_time_is_over_make_room_first),
+		TEST(a_flood_of_them_takes_nothing_from_the_first),
+		TEST(as_many_as_the_limit_are_used_at_once_and_one_more_waits_for_the_oldest),
 		TEST(without_randomness_there_is_no_challenge),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/encode.h"
 #include "fake_nsm.h"
 #include "peer.h"
 #include "simulator_fixture.h"
@@ -423,6 +424,27 @@ static void a_policy_may_not_say_what_the_protocol_says(void **state)
 	}
 }
 
+static void a_report_is_read_up_to_its_limit(void **state)
+{
+	static uint8_t raw[VERIFY_DOCUMENT_MAX + 1];
+	static char text[BASE64_SIZE(VERIFY_DOCUMENT_MAX + 1)];
+	struct fixture *f = *state;
+	struct buf out = BUF_INIT(0);
+
+	base64_encode(bytes_of(raw, VERIFY_DOCUMENT_MAX), text);
+	OK(peer_report_read(bytes_of(text, BASE64_SIZE(VERIFY_DOCUMENT_MAX)), &out, &f->w));
+	assert_int_equal(out.n, VERIFY_DOCUMENT_MAX);
+	buf_free(&out);
+	const struct bytes bad[] = {bytes_of(text, BASE64_SIZE(VERIFY_DOCUMENT_MAX + 1)), bytes_of(NULL, 0),
+				    BYTES_LIT("AAA"), BYTES_LIT("A*==")};
+	base64_encode(bytes_of(raw, sizeof raw), text);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		assert_int_equal(peer_report_read(bad[i], &out, &f->w), ERR_INVALID);
+		assert_string_equal(f->w.field, "attestation_document");
+		assert_null(out.p);
+	}
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -442,6 +464,7 @@ int main(void)
 		TEST(an_old_report_is_refused_at_once_after_the_limit),
 		TEST(a_bad_signature_is_refused),
 		TEST(what_is_no_document_is_refused),
+		TEST(a_report_is_read_up_to_its_limit),
 		TEST(the_challenge_is_found_in_a_document_that_is_not_verified),
 		TEST(the_same_pcrs_of_a_debug_enclave_or_of_none_are_no_policy),
 		TEST(a_policy_may_not_say_what_the_protocol_says),

@@ -42,6 +42,21 @@ static void a_row_says_when_it_was_stored_and_how_long_it_is(void **state)
 	private_data_row_free(&row);
 }
 
+static void a_row_is_found_without_what_is_sealed_and_says_how_much_that_is(void **state)
+{
+	struct fixture *f = *state;
+	struct private_data_row row = {0};
+	post(f, alice, "a/b", BYTES_LIT("12345"), NULL);
+	OK(f, private_data_find(f->p, alice, latest, &row, &f->w));
+	const size_t n = row.sealed.max;
+	assert_int_equal(row.sealed.n, 0);
+	assert_int_equal(n, AEAD_IV_SIZE + 1 + 3 + 5 + AEAD_TAG_SIZE);
+	OK(f, private_data_read(f->p, &row, &f->w));
+	assert_int_equal(row.sealed.n, n);
+	OK(f, private_data_unseal(f->p, &row, &f->type, &f->body, &f->w));
+	private_data_row_free(&row);
+}
+
 static void only_a_content_type_fit_for_a_header_is_taken(void **state)
 {
 	static const char *const good[] = {"a/b", "a/b;", "a/b; c", "a/b ;c=\"d e\"", "!#$%&'*+-.^_`|~/+xml", "A9/Z0"};
@@ -161,20 +176,20 @@ static void quotas_of_an_identity_hold_at_the_limit(void **state)
 static void quotas_of_all_hold_at_the_limit(void **state)
 {
 	struct fixture *f = *state;
-	struct private_store_use use;
+	struct private_store_usage use;
 	char id[PRIVATE_DATA_ID_SIZE];
 	f->limits = (struct private_data_limits){100, 100, 3, 10};
 	restart(f);
 	post(f, alice, "a/b", BYTES_LIT("1234"), id);
-	assert_int_equal(try_post(f, bob, "a/b", BYTES_LIT("1234567"), NULL), ERR_QUOTA);
-	assert_says(f, ERR_QUOTA, "All identities together may store 10 bytes here, and 7 more do not fit");
+	assert_int_equal(try_post(f, bob, "a/b", BYTES_LIT("1234567"), NULL), ERR_PRIVATE_FULL);
+	assert_says(f, ERR_PRIVATE_FULL, "All identities together may store 10 bytes here, and 7 more do not fit");
 	post(f, bob, "a/b", BYTES_LIT("123456"), NULL);
 	post(f, bob, "a/b", BYTES_LIT(""), NULL);
-	OK(f, private_data_use(f->p, &use, &f->w));
+	OK(f, private_data_usage(f->p, &use, &f->w));
 	assert_int_equal(use.items, 3);
 	assert_int_equal(use.bytes, 10);
-	assert_int_equal(try_post(f, bob, "a/b", BYTES_LIT(""), NULL), ERR_QUOTA);
-	assert_says(f, ERR_QUOTA, "All identities together may store 3 items here");
+	assert_int_equal(try_post(f, bob, "a/b", BYTES_LIT(""), NULL), ERR_PRIVATE_FULL);
+	assert_says(f, ERR_PRIVATE_FULL, "All identities together may store 3 items here");
 	OK(f, private_data_delete(f->p, alice, id_bytes(id), &f->w));
 	commit(f);
 	post(f, bob, "a/b", BYTES_LIT("1234"), NULL);
@@ -187,7 +202,7 @@ static void limits_that_were_lowered_since_refuse_and_do_not_overflow(void **sta
 	f->limits = (struct private_data_limits){100, 4, 100, 4};
 	restart(f);
 	assert_int_equal(try_post(f, alice, "a/b", BYTES_LIT(""), NULL), ERR_QUOTA);
-	assert_int_equal(try_post(f, bob, "a/b", BYTES_LIT(""), NULL), ERR_QUOTA);
+	assert_int_equal(try_post(f, bob, "a/b", BYTES_LIT(""), NULL), ERR_PRIVATE_FULL);
 	assert_stored(f, alice, latest, "a/b", BYTES_LIT("12345"));
 	f->limits = (struct private_data_limits){INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
 	restart(f);
@@ -248,6 +263,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(what_was_stored_comes_back_exactly),
 		T(a_row_says_when_it_was_stored_and_how_long_it_is),
+		T(a_row_is_found_without_what_is_sealed_and_says_how_much_that_is),
 		T(only_a_content_type_fit_for_a_header_is_taken),
 		T(a_nul_in_a_content_type_is_refused),
 		T(each_seal_has_an_iv_of_its_own),

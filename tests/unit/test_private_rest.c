@@ -8,6 +8,7 @@ static void a_flipped_byte_is_never_data(void **state)
 	struct private_data_row row = {0};
 	post(f, alice, "text/plain", BYTES_LIT("some body"), NULL);
 	OK(f, private_data_find(f->p, alice, latest, &row, &f->w));
+	OK(f, private_data_read(f->p, &row, &f->w));
 	for (size_t i = 0; i < row.sealed.n; i++) {
 		row.sealed.p[i] ^= 1;
 		f->w = (struct why){0};

@@ -117,8 +117,8 @@ static bool drop(struct fixture *f, const uint8_t *identity, int number)
 
 static void assert_use(struct fixture *f, const uint8_t *identity, int64_t items, int64_t bytes)
 {
-	struct private_store_use u = {-1, -1};
-	assert_ok(f, private_store_use(f->s, identity, &u, &f->w));
+	struct private_store_usage u = {-1, -1};
+	assert_ok(f, private_store_usage(f->s, identity, &u, &f->w));
 	assert_int_equal(u.items, items);
 	assert_int_equal(u.bytes, bytes);
 }
@@ -367,6 +367,19 @@ static void what_does_not_fit_the_callers_buffer_changes_nothing(void **state)
 	assert_true(get(f, alice, 1));
 }
 
+static void the_facts_can_be_had_without_what_is_sealed(void **state)
+{
+	struct fixture *f = *state;
+	struct private_store_item x = {0};
+	bool found = false;
+	put(f, alice, 1, 7);
+	assert_ok(f, private_store_get(f->s, alice, bytes_of(NULL, 0), &x, NULL, &found, &f->w));
+	assert_true(found);
+	assert_int_equal(x.size, 7);
+	assert_null(x.sealed.p);
+	assert_int_equal(x.sealed.n, sizeof "sealed" - 1);
+}
+
 static void a_failed_commit_takes_rows_and_totals_back(void **state)
 {
 	struct fixture *f = *state;
@@ -496,6 +509,7 @@ int main(void)
 		T(a_row_of_an_impossible_size_is_no_data),
 		T(sizes_are_kept_at_their_limits_and_refused_past_them),
 		T(what_does_not_fit_the_callers_buffer_changes_nothing),
+		T(the_facts_can_be_had_without_what_is_sealed),
 		T(a_failed_commit_takes_rows_and_totals_back),
 		T(what_was_not_committed_is_gone_after_a_restart),
 		T(what_is_deleted_is_in_no_file),

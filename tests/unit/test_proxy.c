@@ -117,6 +117,23 @@ static void urgent_data_is_carried_in_line(void **state)
 	tear_down(&t);
 }
 
+static void urgent_data_that_comes_before_it_is_accepted_is_not_lost(void **state)
+{
+	struct world t;
+	(void)state;
+	set_up(&t, NET_TCP, NET_TCP);
+	const int client = join(&t); /* accepted by the first turn, which await_target makes */
+	assert_int_equal(send(client, "b", 1, MSG_OOB), 1);
+	say(client, "e");
+	assert_int_equal(send(client, "f", 1, MSG_OOB), 1);
+	say(client, "ore");
+	const int target = await_target(&t);
+	hear(&t, target, "before");
+	(void)close(client);
+	(void)close(target);
+	tear_down(&t);
+}
+
 /* ---- breaking ---- */
 
 static void a_reset_of_one_end_resets_the_other(void **state)
@@ -322,6 +339,68 @@ static void one_that_does_not_read_is_broken_in_time(void **state)
 	tear_down(&t);
 }
 
+/* One more byte, `ms` after the last; false if the connection is broken by then. */
+static bool trickle(struct world *t, int from, int to, int64_t ms)
+{
+	char b;
+	pass_ms(t, ms);
+	if (count(t).open == 0)
+		return false;
+	say(from, "x");
+	await(t, to, POLLIN);
+	assert_int_equal(recv(to, &b, 1, MSG_DONTWAIT), 1);
+	return true;
+}
+
+static void one_that_does_not_read_is_broken_in_time_whatever_it_says(void **state)
+{
+	struct world t;
+	(void)state;
+	for (int turned = 0; turned < 2; turned++) {
+		set_up(&t, NET_TCP, NET_TCP);
+		const int client = join(&t), target = await_target(&t);
+		const int writer = turned ? target : client, talker = turned ? client : target;
+		/* Nothing has moved for a while when the first byte comes that is not taken. */
+		pass_ms(&t, IDLE_MS / 2);
+		assert_true(fill(&t, writer) > PROXY_BUFFER);
+		assert_true(trickle(&t, talker, writer, IDLE_MS / 2));
+		assert_true(trickle(&t, talker, writer, IDLE_MS / 2 - 1));
+		assert_false(trickle(&t, talker, writer, 1));
+		assert_int_equal(count(&t).timed_out, 1);
+		(void)close(client);
+		(void)close(target);
+		tear_down(&t);
+	}
+}
+
+static void one_that_reads_slowly_may_go_on(void **state)
+{
+	static uint8_t b[1024 * 1024];
+	struct world t;
+	(void)state;
+	set_up(&t, NET_UNIX, NET_UNIX);
+	const int client = join(&t), target = await_target(&t);
+	for (int i = 0; i < 4; i++) {
+		assert_true(fill(&t, client) > 0);
+		pass_ms(&t, IDLE_MS - 1);
+		assert_true(recv(target, b, sizeof b, MSG_DONTWAIT) > 0);
+		turns(&t, 20);
+	}
+	assert_int_equal(count(&t).open, 1);
+	/* And what the other direction does is not held against it. */
+	say(target, "?");
+	hear(&t, client, "?");
+	while (recv(target, b, sizeof b, MSG_DONTWAIT) > 0)
+		turns(&t, 20);
+	for (int i = 0; i < 4; i++)
+		assert_true(trickle(&t, target, client, IDLE_MS - 1));
+	pass_ms(&t, IDLE_MS);
+	assert_int_equal(count(&t).timed_out, 1);
+	(void)close(client);
+	(void)close(target);
+	tear_down(&t);
+}
+
 /* ---- limits ---- */
 
 static void one_connection_too_many_is_refused(void **state)
@@ -412,11 +491,11 @@ static void one_pair_too_many_is_refused(void **state)
 	(void)state;
 	set_up(&t, NET_TCP, NET_TCP);
 	name_place(&t, &a, NET_TCP, NULL);
-	for (int i = 1; i <= PROXY_ROUTES_MAX; i++) {
+	for (int i = 1; i <= PROXY_PAIRS_MAX; i++) {
 		assert_int_equal(net_listen(&fd, &a, &w), ERR_OK);
 		const int before = descriptors();
-		assert_int_equal(proxy_route(t.proxy, fd, &t.to, &w), i < PROXY_ROUTES_MAX ? ERR_OK : ERR_CONFIG);
-		assert_int_equal(descriptors(), before - (i == PROXY_ROUTES_MAX));
+		assert_int_equal(proxy_add(t.proxy, fd, &t.to, &w), i < PROXY_PAIRS_MAX ? ERR_OK : ERR_CONFIG);
+		assert_int_equal(descriptors(), before - (i == PROXY_PAIRS_MAX));
 	}
 	assert_non_null(strstr(w.text, "64"));
 	tear_down(&t);
@@ -525,6 +604,7 @@ int main(void)
 		cmocka_unit_test(a_target_that_is_done_still_gets_the_rest),
 		cmocka_unit_test(both_may_be_done_at_once_and_lose_nothing),
 		cmocka_unit_test(urgent_data_is_carried_in_line),
+		cmocka_unit_test(urgent_data_that_comes_before_it_is_accepted_is_not_lost),
 		cmocka_unit_test(a_reset_of_one_end_resets_the_other),
 		cmocka_unit_test(a_reset_after_the_end_of_one_way_resets_the_other),
 		cmocka_unit_test(a_unix_end_that_breaks_resets_the_other),
@@ -534,6 +614,8 @@ int main(void)
 		cmocka_unit_test(a_source_is_as_wide_as_what_its_owner_can_choose),
 		cmocka_unit_test(a_connection_without_a_byte_is_broken_in_time),
 		cmocka_unit_test(one_that_does_not_read_is_broken_in_time),
+		cmocka_unit_test(one_that_does_not_read_is_broken_in_time_whatever_it_says),
+		cmocka_unit_test(one_that_reads_slowly_may_go_on),
 		cmocka_unit_test(one_connection_too_many_is_refused),
 		cmocka_unit_test(one_connection_too_many_of_a_source_is_refused),
 		cmocka_unit_test(one_pair_too_many_is_refused),

@@ -320,6 +320,58 @@ static void a_look_up_may_end_after_its_connection(void **state)
 	}
 }
 
+static void a_route_has_its_name_looked_up_once_for_all_that_wait(void **state)
+{
+	enum { MANY = 20 };
+	struct world t;
+	int client[MANY];
+	(void)state;
+	set_up_name(&t, "slow.test");
+	for (int i = 0; i < MANY; i++)
+		client[i] = join(&t);
+	await_accepted(&t, MANY);
+	assert_int_equal(loop_jobs(t.loop, LANE_CPU), 1);
+	/* Those that have gone, one of them the first, leave no work behind, and take nothing from the others. */
+	for (int i = 0; i < MANY - 2; i++)
+		close_with_reset(client[i]);
+	await_open(&t, 2);
+	assert_int_equal(loop_jobs(t.loop, LANE_CPU), 1);
+	assert_int_equal(sem_post(&slow_may_end), 0);
+	for (int i = MANY - 2; i < MANY; i++)
+		(void)close(await_target(&t));
+	assert_int_equal(count(&t).connected, 2);
+	assert_int_equal(loop_jobs(t.loop, LANE_CPU), 0);
+	/* It is looked up anew for whoever comes later. */
+	const int later = join(&t);
+	await_accepted(&t, MANY + 1);
+	assert_int_equal(loop_jobs(t.loop, LANE_CPU), 1);
+	assert_int_equal(sem_post(&slow_may_end), 0);
+	(void)close(await_target(&t));
+	assert_int_equal(count(&t).connected, 3);
+	for (int i = MANY - 2; i < MANY; i++)
+		(void)close(client[i]);
+	(void)close(later);
+	tear_down(&t);
+}
+
+static void a_look_up_that_is_not_begun_says_nothing_of_the_target(void **state)
+{
+	struct world t;
+	(void)state;
+	set_up_name(&t, "one.test");
+	loop_end_jobs(t.loop); /* which takes none from now on, as with a full queue */
+	const int client = join(&t);
+	await_accepted(&t, 1);
+	for (int i = 0; i < PATIENCE_TURNS && count(&t).failed == 0; i++)
+		pass_ms(&t, PROXY_RETRY_LAST_MS);
+	assert_int_equal(count(&t).failed, 1);
+	assert_in_range(count(&t).retries, 2, CONNECT_MS / PROXY_RETRY_FIRST_MS);
+	assert_int_equal(hear_end(&t, client), ECONNRESET);
+	assert_int_equal(logged(&t, "unreachable"), 0);
+	(void)close(client);
+	tear_down(&t);
+}
+
 /* ---- the end ---- */
 
 static void connections_in_every_state_are_let_go(void **state)
@@ -349,7 +401,7 @@ static void connections_in_every_state_are_let_go(void **state)
 		name_place(&t, &at[i], NET_TCP, NULL);
 		assert_int_equal(net_listen(&fd, &at[i], &w), ERR_OK);
 		assert_int_equal(net_bound(&at[i], fd, &w), ERR_OK);
-		assert_int_equal(proxy_route(t.proxy, fd, &to[i], &w), ERR_OK);
+		assert_int_equal(proxy_add(t.proxy, fd, &to[i], &w), ERR_OK);
 		client[1 + i] = reach(&at[i]);
 	}
 	for (int i = 0; i < PATIENCE_TURNS && count(&t).accepted < 5; i++)
@@ -379,6 +431,8 @@ int main(void)
 		cmocka_unit_test(a_name_that_is_not_known_is_looked_up_until_the_time_is_over),
 		cmocka_unit_test(a_look_up_that_takes_too_long_is_given_up),
 		cmocka_unit_test(a_look_up_may_end_after_its_connection),
+		cmocka_unit_test(a_route_has_its_name_looked_up_once_for_all_that_wait),
+		cmocka_unit_test(a_look_up_that_is_not_begun_says_nothing_of_the_target),
 		cmocka_unit_test(connections_in_every_state_are_let_go),
 	};
 	signal(SIGPIPE, SIG_IGN);

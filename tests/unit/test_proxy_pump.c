@@ -19,7 +19,7 @@ enum { CHUNK = 32 * 1024 };
 
 /* Two socket pairs: the outer ends are the test's, the inner ones the stream's. */
 struct world {
-	struct vessels vessels;
+	struct buffers buffers;
 	struct stream s;
 	int outer[ENDS];
 	uint64_t moved;
@@ -38,8 +38,8 @@ static void set_up(struct world *t)
 
 static void tear_down(struct world *t)
 {
-	stream_clear(&t->vessels, &t->s);
-	vessels_free(&t->vessels);
+	stream_clear(&t->buffers, &t->s);
+	buffers_free(&t->buffers);
 	for (int i = 0; i < ENDS; i++) {
 		(void)close(t->outer[i]);
 		(void)close(t->s.end[i].io.fd);
@@ -49,7 +49,7 @@ static void tear_down(struct world *t)
 static enum flow move(struct world *t)
 {
 	t->s.end[CLIENT].readable = t->s.end[TARGET].writable = true;
-	return stream_move(&t->vessels, &t->s, CLIENT, &t->moved);
+	return stream_move(&t->buffers, &t->s, CLIENT, &t->moved);
 }
 
 static uint8_t byte_at(uint64_t i)
@@ -117,7 +117,7 @@ static void nothing_is_held_where_nothing_waits(void **state)
 	assert_int_equal(send(t.outer[CLIENT], "x", 1, 0), 1);
 	assert_int_equal(move(&t), FLOW_WAITS);
 	assert_null(t.s.half[CLIENT].held);
-	assert_int_equal(t.vessels.n_kept[VESSEL_PIPE], 1);
+	assert_int_equal(t.buffers.n_kept[BUFFER_PIPE], 1);
 	tear_down(&t);
 }
 
@@ -176,7 +176,7 @@ static void a_receiver_that_does_not_splice_gets_copies(void **state)
 	assert_true(t.s.half[CLIENT].copies);
 	assert_false(t.s.half[TARGET].copies);
 	read_all(&t, at);
-	assert_int_equal(t.vessels.n_kept[VESSEL_BUFFER], 1);
+	assert_int_equal(t.buffers.n_kept[BUFFER_MEMORY], 1);
 	tear_down(&t);
 }
 
@@ -193,8 +193,8 @@ static void without_a_descriptor_for_a_pipe_bytes_are_copied(void **state)
 	const uint64_t at = write_to_one_that_does_not_read(&t);
 	read_all(&t, at);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-	assert_int_equal(t.vessels.n_kept[VESSEL_PIPE], 0);
-	assert_int_equal(t.vessels.n_kept[VESSEL_BUFFER], 1);
+	assert_int_equal(t.buffers.n_kept[BUFFER_PIPE], 0);
+	assert_int_equal(t.buffers.n_kept[BUFFER_MEMORY], 1);
 	assert_false(t.s.half[CLIENT].copies); /* pipes are tried for again */
 	tear_down(&t);
 }
@@ -226,26 +226,26 @@ static void a_turn_moves_no_more_than_its_share(void **state)
 
 static void few_pipes_are_kept(void **state)
 {
-	enum { STREAMS = PROXY_VESSELS_KEPT + 1 };
+	enum { STREAMS = PROXY_BUFFERS_KEPT + 1 };
 	struct world t[STREAMS];
-	struct vessels v = {0};
+	struct buffers v = {0};
 	uint64_t at[STREAMS];
 	(void)state;
 	for (int i = 0; i < STREAMS; i++) {
 		set_up(&t[i]);
-		t[i].vessels = v;
+		t[i].buffers = v;
 		at[i] = write_to_one_that_does_not_read(&t[i]);
-		v = t[i].vessels;
-		assert_int_equal(v.n_kept[VESSEL_PIPE], 0);
+		v = t[i].buffers;
+		assert_int_equal(v.n_kept[BUFFER_PIPE], 0);
 	}
 	for (int i = 0; i < STREAMS; i++) {
-		t[i].vessels = v;
+		t[i].buffers = v;
 		read_all(&t[i], at[i]);
-		v = t[i].vessels;
-		t[i].vessels = (struct vessels){0};
+		v = t[i].buffers;
+		t[i].buffers = (struct buffers){0};
 	}
-	assert_int_equal(v.n_kept[VESSEL_PIPE], PROXY_VESSELS_KEPT);
-	vessels_free(&v);
+	assert_int_equal(v.n_kept[BUFFER_PIPE], PROXY_BUFFERS_KEPT);
+	buffers_free(&v);
 	for (int i = 0; i < STREAMS; i++)
 		tear_down(&t[i]);
 }
@@ -256,8 +256,8 @@ static void a_pipe_that_holds_bytes_is_not_kept(void **state)
 	(void)state;
 	set_up(&t);
 	(void)write_to_one_that_does_not_read(&t);
-	stream_clear(&t.vessels, &t.s);
-	assert_int_equal(t.vessels.n_kept[VESSEL_PIPE], 0);
+	stream_clear(&t.buffers, &t.s);
+	assert_int_equal(t.buffers.n_kept[BUFFER_PIPE], 0);
 	tear_down(&t);
 }
 

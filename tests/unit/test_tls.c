@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <openssl/ssl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -38,7 +39,7 @@ static struct tls_server *server_of(struct tls_identity *i, enum tls_clients cli
 	struct tls_server *s = NULL;
 	struct why w = {0};
 
-	assert_int_equal(tls_server_new(crypto, i, false, clients, ca, &s, &w), ERR_OK);
+	assert_int_equal(tls_server_new(i, false, clients, ca, &s, &w), ERR_OK);
 	return s;
 }
 
@@ -49,7 +50,7 @@ static void open_pair(struct pair *p, struct tls_server *s, struct tls_identity 
 	*p = (struct pair){.server = NULL};
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, p->fd), 0);
 	assert_int_equal(tls_accept(s, p->fd[0], &p->server, &w), ERR_OK);
-	assert_int_equal(tls_connect(crypto, own, "localhost", p->fd[1], &p->client, &w), ERR_OK);
+	assert_int_equal(tls_connect(own, "localhost", p->fd[1], &p->client, &w), ERR_OK);
 }
 
 static void close_pair(struct pair *p)
@@ -242,6 +243,68 @@ static void an_end_is_orderly_or_broken(void **state)
 	tls_identity_free(a);
 }
 
+/* A client of OpenSSL's own, which can be made to send messages of TLS's own. */
+static SSL *bare_client(struct pair *p, struct tls_server *s)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	struct why w = {0};
+
+	*p = (struct pair){.server = NULL};
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, p->fd), 0);
+	assert_int_equal(tls_accept(s, p->fd[0], &p->server, &w), ERR_OK);
+	SSL *ssl = SSL_new(ctx);
+	SSL_CTX_free(ctx);
+	assert_non_null(ssl);
+	assert_int_equal(SSL_set_fd(ssl, p->fd[1]), 1);
+	for (int i = 0, a = 0; i < ROUNDS && a != 1; i++) {
+		(void)SSL_connect(ssl);
+		a = tls_handshake(p->server, &w) == TLS_DONE;
+	}
+	assert_int_equal(SSL_is_init_finished(ssl), 1);
+	return ssl;
+}
+
+static void change_keys(SSL *ssl, int times)
+{
+	for (int i = 0; i < times; i++) {
+		assert_int_equal(SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+		assert_int_equal(SSL_do_handshake(ssl), 1);
+	}
+}
+
+/* Each costs the server more than the client, who can have made them beforehand. */
+static void messages_of_tls_alone_end_the_connection(void **state)
+{
+	enum { MOST = 32 };
+	struct tls_identity *a = identity();
+	struct tls_server *s = server_of(a, TLS_CLIENTS_ASKED, NULL);
+	struct why w = {0};
+	uint8_t in[16];
+	struct pair p;
+	size_t n = 0;
+
+	(void)state;
+	SSL *ssl = bare_client(&p, s);
+	for (int round = 0; round < 3; round++) {
+		change_keys(ssl, MOST);
+		assert_int_equal(SSL_write(ssl, "data", 4), 4);
+		enum tls_step step = TLS_WANT_READ;
+		for (int i = 0; i < ROUNDS && step == TLS_WANT_READ; i++)
+			step = tls_read(p.server, in, sizeof in, &n, &w);
+		assert_int_equal(step, TLS_DONE);
+		assert_true(bytes_is(bytes_of(in, n), "data"));
+	}
+	change_keys(ssl, MOST + 1);
+	enum tls_step step = TLS_WANT_READ;
+	for (int i = 0; i < ROUNDS && step == TLS_WANT_READ; i++)
+		step = tls_read(p.server, in, sizeof in, &n, &w);
+	assert_int_equal(step, TLS_BROKEN);
+	SSL_free(ssl);
+	close_pair(&p);
+	tls_server_free(s);
+	tls_identity_free(a);
+}
+
 static void garbage_breaks_the_handshake(void **state)
 {
 	struct tls_identity *a = identity();
@@ -292,6 +355,20 @@ static void names_are_names_or_addresses(void **state)
 	assert_int_equal(named(longest), ERR_CONFIG);
 }
 
+static void a_certificate_has_so_many_names_and_no_more(void **state)
+{
+	struct bytes names[TLS_NAMES_MAX + 1];
+	struct tls_identity *i = NULL;
+	struct why w = {0};
+
+	(void)state;
+	for (size_t k = 0; k <= TLS_NAMES_MAX; k++)
+		names[k] = bytes_str("a.example.org");
+	assert_int_equal(tls_identity_new(crypto, "attestd", names, TLS_NAMES_MAX + 1, NOW, LIFE, &i, &w), ERR_CONFIG);
+	assert_int_equal(tls_identity_new(crypto, "attestd", names, TLS_NAMES_MAX, NOW, LIFE, &i, &w), ERR_OK);
+	tls_identity_free(i);
+}
+
 static void what_is_no_usable_key_gets_no_certificate(void **state)
 {
 	struct buf der = BUF_INIT(TLS_CERT_DER_MAX);
@@ -329,8 +406,10 @@ int main(void)
 		cmocka_unit_test(only_certificates_of_the_authority_pass),
 		cmocka_unit_test(a_renewed_identity_is_for_later_connections),
 		cmocka_unit_test(an_end_is_orderly_or_broken),
+		cmocka_unit_test(messages_of_tls_alone_end_the_connection),
 		cmocka_unit_test(garbage_breaks_the_handshake),
 		cmocka_unit_test(names_are_names_or_addresses),
+		cmocka_unit_test(a_certificate_has_so_many_names_and_no_more),
 		cmocka_unit_test(what_is_no_usable_key_gets_no_certificate),
 	};
 

@@ -41,9 +41,8 @@ static void on_secured(void *ctx, int fd, struct tls_peer *peer)
 	tls_peer_free(peer);
 }
 
-static void begin(struct world *x, int64_t handshake_ms, int64_t max, int64_t linger_ms)
+static void begin_with(struct world *x, struct tls_front_limits limits)
 {
-	const struct tls_front_limits limits = {handshake_ms, max, linger_ms};
 	struct why w = {0};
 
 	*x = (struct world){.inner = -1};
@@ -53,9 +52,13 @@ static void begin(struct world *x, int64_t handshake_ms, int64_t max, int64_t li
 	assert_int_equal(crypto_new(&x->crypto, &w), ERR_OK);
 	assert_int_equal(tls_identity_new(x->crypto, "attestd", NULL, 0, (int64_t)time(NULL), 3600, &x->identity, &w),
 			 ERR_OK);
-	assert_int_equal(tls_server_new(x->crypto, x->identity, false, TLS_CLIENTS_ASKED, NULL, &x->server, &w),
-			 ERR_OK);
+	assert_int_equal(tls_server_new(x->identity, false, TLS_CLIENTS_ASKED, NULL, &x->server, &w), ERR_OK);
 	assert_int_equal(tls_front_new(&x->front, x->loop, x->log, x->server, &limits, on_secured, x, &w), ERR_OK);
+}
+
+static void begin(struct world *x, int64_t handshake_ms, int64_t max, int64_t linger_ms)
+{
+	begin_with(x, (struct tls_front_limits){handshake_ms, max, LONG_MS, linger_ms});
 }
 
 static struct tls_front_counters counts(const struct world *x)
@@ -97,7 +100,7 @@ static void dial(struct world *x, struct client *c)
 {
 	struct why w = {0};
 	c->fd = raw_client(x);
-	assert_int_equal(tls_connect(x->crypto, NULL, NULL, c->fd, &c->tls, &w), ERR_OK);
+	assert_int_equal(tls_connect(NULL, NULL, c->fd, &c->tls, &w), ERR_OK);
 	const unsigned before = x->secured;
 	enum tls_step step = TLS_WANT_READ;
 	for (int i = 0; i < TURNS && (step != TLS_DONE || x->secured == before); i++) {
@@ -381,6 +384,29 @@ static void a_client_that_does_not_end_is_cut_off_after_the_last_word(void **sta
 	end(&x);
 }
 
+/* As a server does whose time for a reply is up: what its client has not taken by then is nobody's any more. */
+static void a_client_that_reads_nothing_is_cut_off_after_the_inner_end(void **state)
+{
+	static uint8_t block[TLS_FRONT_BLOCK];
+	struct world x;
+	struct client c;
+
+	(void)state;
+	begin_with(&x, (struct tls_front_limits){LONG_MS, 8, 30, LONG_MS});
+	dial(&x, &c);
+	for (int quiet = 0; quiet < 20;) { /* until everything between the two is full */
+		const bool sent = send(x.inner, block, sizeof block, MSG_NOSIGNAL) > 0;
+		quiet = sent ? 0 : quiet + 1;
+		loop_turn(x.loop, 1);
+	}
+	assert_int_equal(counts(&x).open, 1);
+	close(x.inner);
+	x.inner = -1;
+	until_open(&x, 0);
+	hang_up(&c);
+	end(&x);
+}
+
 static size_t descriptors(void)
 {
 	DIR *d = opendir("/proc/self/fd");
@@ -407,7 +433,7 @@ static void nothing_is_left_of_connections_in_any_state(void **state)
 			assert_int_equal(write(fd, "\x16\x03\x01", 3), 3);
 		if (i % 4 >= 2) {
 			c.fd = fd;
-			assert_int_equal(tls_connect(x.crypto, NULL, NULL, fd, &c.tls, &w), ERR_OK);
+			assert_int_equal(tls_connect(NULL, NULL, fd, &c.tls, &w), ERR_OK);
 			assert_int_equal(tls_handshake(c.tls, &w), TLS_WANT_READ);
 			if (i % 4 == 3)
 				loop_turn(x.loop, 1);
@@ -439,6 +465,7 @@ int main(void)
 		cmocka_unit_test(one_handshake_too_many_is_refused),
 		cmocka_unit_test(what_is_not_tls_is_closed),
 		cmocka_unit_test(a_client_that_does_not_end_is_cut_off_after_the_last_word),
+		cmocka_unit_test(a_client_that_reads_nothing_is_cut_off_after_the_inner_end),
 		cmocka_unit_test(nothing_is_left_of_connections_in_any_state),
 	};
 

@@ -184,13 +184,19 @@ static void where_no_more_keys_are_kept_none_is_made(void **state)
 	struct world t;
 	struct why w = {0};
 	(void)state;
-	world_open(&t, &(struct world_options){.max_keys = 1});
-	assert_int_equal(keys_room(t.keys, &w), ERR_OK);
+	world_open(&t, &(struct world_options){.max_keys = 1, .nsm_burst = 1});
+	assert_int_equal(keys_reserve(t.keys, &w), ERR_OK);
 	const char *reply = ask(&t, ATTEST_KEY);
 	assert_has(reply, "\"error\":\"" FAILED);
 	assert_has(reply, "\"code\":\"too_many_keys\"}");
 	assert_true(at_rest(&t));
-	keys_give_up(t.keys, NULL);
+	assert_int_equal(t.budget.calls[BUDGET_VSOCK] + t.budget.refused[BUDGET_VSOCK], 0);
+	assert_has(ask(&t, ATTEST), "\"success\":true"); /* the one token there is has not been taken */
+	assert_has(ask(&t, ATTEST), "\"code\":\"rate_limited\"");
+	keys_cancel(t.keys, NULL);
+	assert_has(ask(&t, ATTEST_KEY), "\"code\":\"rate_limited\"");
+	t.mono_ms += 1000;
+	assert_has(ask(&t, ATTEST_KEY), "\"success\":true"); /* nor has the room been kept */
 	world_close(&t);
 }
 
@@ -225,17 +231,90 @@ static void a_slow_nsm_keeps_its_client_no_longer_than_it_may(void **state)
 	assert_true(silent(fd));
 	t.mono_ms += 1;
 	turns(&t);
-	assert_failed(hear(&t, fd), FAILED "The Nitro Secure Module did not answer in time; try again.",
-		      "nsm_unavailable");
+	assert_failed(hear(&t, fd), FAILED "The document was not ready in time; try again.", "nsm_unavailable");
 	assert_int_equal(counted(&t).connections_open, 0);
 	assert_int_equal(counted(&t).timeouts, 1);
 	assert_int_equal(t.budget.outside_waiting, 1); /* it is still at it */
-	assert_int_equal(keys_room(t.keys, &(struct why){0}), ERR_OK);
-	keys_give_up(t.keys, NULL);
+	assert_int_equal(keys_reserve(t.keys, &(struct why){0}), ERR_OK);
+	keys_cancel(t.keys, NULL);
 	t.held = false;
 	UNTIL(&t, at_rest(&t));
 	assert_int_equal(keys_count(t.keys), 0);
 	assert_rooms(&t);
+	world_close(&t);
+}
+
+struct hold {
+	struct loop_job job;
+	_Atomic bool over;
+};
+
+static void hold(struct loop_job *j)
+{
+	while (!((struct hold *)j)->over)
+		(void)poll(NULL, 0, 1);
+}
+
+static void a_key_that_is_not_made_in_time_keeps_no_client_longer(void **state)
+{
+	struct world t;
+	struct why w = {0};
+	(void)state;
+	world_open(&t, &(struct world_options){0});
+	struct hold h = {.job = {.run = hold, .done = do_nothing}};
+	assert_int_equal(loop_submit(t.loop, LANE_KEYS, &h.job, &w), ERR_OK);
+	const int fd = join(&t);
+	say(&t, fd, BYTES_LIT(ATTEST_KEY));
+	t.mono_ms += WORLD_NSM_MS - 1;
+	turns(&t);
+	assert_true(silent(fd));
+	t.mono_ms += 1;
+	turns(&t);
+	assert_failed(hear(&t, fd), FAILED "The document was not ready in time; try again.", "nsm_unavailable");
+	assert_int_equal(counted(&t).timeouts, 1);
+	h.over = true;
+	UNTIL(&t, at_rest(&t));
+	assert_int_equal(t.calls, 0);
+	assert_int_equal(keys_count(t.keys), 0);
+	assert_rooms(&t);
+	world_close(&t);
+}
+
+static void the_time_for_the_key_is_part_of_the_time_for_both(void **state)
+{
+	struct world t;
+	struct why w = {0};
+	(void)state;
+	world_open(&t, &(struct world_options){0});
+	struct hold h = {.job = {.run = hold, .done = do_nothing}};
+	assert_int_equal(loop_submit(t.loop, LANE_KEYS, &h.job, &w), ERR_OK);
+	const int fd = join(&t);
+	say(&t, fd, BYTES_LIT(ATTEST_KEY));
+	t.mono_ms += WORLD_NSM_MS - 1;
+	turns(&t);
+	t.held = true;
+	h.over = true;
+	UNTIL(&t, t.calls == 1);
+	assert_true(silent(fd));
+	t.mono_ms += 1;
+	turns(&t);
+	assert_has(hear(&t, fd), "The document was not ready in time");
+	world_close(&t);
+}
+
+static void a_key_is_kept_for_nobody_who_takes_no_reply(void **state)
+{
+	struct world t;
+	(void)state;
+	world_open(&t, &(struct world_options){0});
+	const int fd = join(&t);
+	say(&t, fd, BYTES_LIT(ATTEST_KEY));
+	assert_int_equal(shutdown(fd, SHUT_RD), 0);
+	UNTIL(&t, at_rest(&t));
+	assert_int_equal(t.calls, 1);
+	assert_int_equal(keys_count(t.keys), 0);
+	assert_rooms(&t);
+	leave(&t, fd);
 	world_close(&t);
 }
 
@@ -304,6 +383,9 @@ int main(void)
 		cmocka_unit_test(where_no_more_keys_are_kept_none_is_made),
 		cmocka_unit_test(a_broken_nsm_is_told_of_without_its_inside),
 		cmocka_unit_test(a_slow_nsm_keeps_its_client_no_longer_than_it_may),
+		cmocka_unit_test(a_key_that_is_not_made_in_time_keeps_no_client_longer),
+		cmocka_unit_test(the_time_for_the_key_is_part_of_the_time_for_both),
+		cmocka_unit_test(a_key_is_kept_for_nobody_who_takes_no_reply),
 		cmocka_unit_test(a_client_that_leaves_takes_nothing_along),
 		cmocka_unit_test(a_client_that_has_said_its_all_still_gets_its_reply),
 	};

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,7 +31,7 @@ struct world {
 	struct clock clock;
 	char dir[32];
 	struct net_addr at;
-	int null;
+	int log_fd;
 	struct log *log;
 	struct crypto *crypto;
 	struct simulator *simulator;
@@ -125,9 +126,9 @@ static inline void world_open(struct world *t, const struct world_options *o)
 	t->clock = (struct clock){t, world_mono, world_boot, world_wall};
 	assert_non_null(mkdtemp(t->dir));
 	(void)snprintf(address, sizeof address, "unix:%s/s", t->dir);
-	t->null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	t->log_fd = memfd_create("log", MFD_CLOEXEC);
 	WORLD_OK(net_parse(&t->at, address, &world_why));
-	WORLD_OK(log_new(&t->log, t->null, LOG_DEBUG, LOG_TEXT, &t->clock, &world_why));
+	WORLD_OK(log_new(&t->log, t->log_fd, LOG_DEBUG, LOG_TEXT, &t->clock, &world_why));
 	WORLD_OK(crypto_new(&t->crypto, &world_why));
 	const struct simulator_options sim = {
 		.crypto = t->crypto, .clock = &t->clock, .random = crypto_random(t->crypto)};
@@ -172,7 +173,7 @@ static inline void world_close(struct world *t)
 	simulator_free(t->simulator);
 	crypto_free(t->crypto);
 	log_free(t->log);
-	close(t->null);
+	close(t->log_fd);
 	(void)snprintf(path, sizeof path, "%s/s", t->dir);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(rmdir(t->dir), 0);
@@ -199,6 +200,20 @@ static inline struct vsock_counters counted(const struct world *t)
 	return c;
 }
 
+/* How often the log says it. */
+static inline int logged(const struct world *t, const char *what)
+{
+	static char b[64 * 1024];
+	int found = 0;
+	log_flush(t->log);
+	const ssize_t n = pread(t->log_fd, b, sizeof b - 1, 0);
+	assert_true(n >= 0);
+	b[n] = '\0';
+	for (const char *p = b; (p = strstr(p, what)) != NULL; p++)
+		found++;
+	return found;
+}
+
 /* Is nothing held for anybody any more? */
 static inline bool at_rest(const struct world *t)
 {
@@ -211,9 +226,9 @@ static inline void assert_rooms(struct world *t)
 {
 	struct why w = {0};
 	for (int i = 0; i < KEYS_MAKING_MAX; i++)
-		assert_int_equal(keys_room(t->keys, &w), ERR_OK);
+		assert_int_equal(keys_reserve(t->keys, &w), ERR_OK);
 	for (int i = 0; i < KEYS_MAKING_MAX; i++)
-		keys_give_up(t->keys, NULL);
+		keys_cancel(t->keys, NULL);
 }
 
 /* ---- clients ---- */
