@@ -34,8 +34,9 @@ struct proxy_limits {
 };
 
 /* Of those accepted, which those refused are not, each is open or has ended in one way: failed (no target in
- * connect_ms, or there was neither memory nor a descriptor for it), timed_out (idle), broken (by an end; a client that
- * did not wait is one), or orderly. */
+ * connect_ms, or no memory for it), timed_out (idle), broken (by an end; a client that did not wait is one), or
+ * orderly.
+ */
 struct proxy_counters {
 	uint64_t accepted, refused_full, refused_source, connected, failed, retries, timed_out, broken;
 	uint64_t bytes_in, bytes_out; /* from clients to targets, and back: what was handed on */

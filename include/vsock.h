@@ -37,6 +37,7 @@ enum {
 	VSOCK_DISCARD_MAX = 1024 *
 			    1024,    /* an over-long request is read this much further, so that its sender sees why */
 	VSOCK_REPLY_MAX = 64 * 1024, /* bytes of a reply */
+	VSOCK_KEY_MS = 30 * 1000,    /* for a key to be made, on a busy machine and behind others */
 	VSOCK_LINGER_MS = 1000,	     /* for a peer to take its reply's end, after which the connection is closed */
 };
 
@@ -60,7 +61,7 @@ void vsock_request_free(struct vsock_request *r);
 struct vsock_options {
 	int64_t max_connections;
 	int64_t request_ms;  /* until the request must be complete, and again for the reply to be taken */
-	int64_t nsm_ms;	     /* for the key and the NSM, queueing included */
+	int64_t nsm_ms;	     /* for the NSM, queueing included; a key has VSOCK_KEY_MS before that */
 	int64_t rate, burst; /* requests a second, of all kinds */
 	const char *version;
 };

@@ -242,6 +242,7 @@ static void ask_nsm(struct loop_job *j)
 
 static void ask(struct vsock_op *op)
 {
+	vsock_await(op->conn, op->server->options.nsm_ms);
 	op_submit(op, LANE_NSM, ask_nsm, on_document);
 }
 
@@ -314,11 +315,12 @@ static void attest(struct vsock_conn *c, struct vsock_request *r)
 		op_fail(op);
 		return;
 	}
-	vsock_await(c, c->server->options.nsm_ms);
-	if (op->room)
+	if (op->room) {
+		vsock_await(c, VSOCK_KEY_MS);
 		op_submit(op, LANE_KEYS, make_key, on_key);
-	else
+	} else {
 		ask(op);
+	}
 }
 
 /* ---- any of them ---- */
