@@ -83,7 +83,7 @@ static void every_character_alone_is_judged_by_the_rule(void **state)
 	(void)state;
 	for (uint32_t c = 0; c < 0x110000; c++) {
 		uint8_t text[4];
-		uint32_t read;
+		uint32_t read = 0;
 		const size_t n = utf8(c, text);
 
 		/* Surrogates have no UTF-8; their bytes hold nothing that the rule is about. */
