@@ -13,6 +13,8 @@ DEPS ?= scripts/deps
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 FUZZ_SECONDS ?= 60
+# What is fetched once and kept for all clones: Debian packages and what is made of them.
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/attestd
 E2E ?= tests/e2e
 VERSION := 0.1.0
 
@@ -258,6 +260,10 @@ cover: build/deps.cover ## line coverage of all tests, with the uncovered lines 
 	+$(MAKE) --no-print-directory V=cover e2e PYTEST='--ignore=tests/e2e/test_lint.py $(PYTEST)'
 	gcovr --root . --filter src/ build-cover/obj --print-summary -o build-cover/cover.txt
 	@sed -n '/^File/,$$p' build-cover/cover.txt | cut -c1-72
+
+# ---- the enclave's image, the package, the guest ----
+
+include image/enclave.mk image/image.mk tests/qemu/guest.mk
 
 # ---- the rest ----
 

@@ -1,0 +1,1 @@
+# guest.mk - the tests on a guest with Linux's own /dev/nsm, vsock and systemd.
