@@ -8,6 +8,8 @@
 
 /* The longest session_lifetime and key_lifetime that the server can be given. */
 enum { EXPIRES_MINUTES_MAX = 604800 / 60, KEY_EXPIRES_SECONDS_MAX = 86400 };
+/* What the server tells in words; another version may tell more. */
+enum { WARNING_MAX = 1024, STEPS_MAX = 64, STEP_MAX = 4096 };
 
 static bool is_type(const struct json_value *v, enum json_type t)
 {
@@ -172,16 +174,37 @@ static bool is_bool(const struct verify_verdict *d, const struct json_value *v)
 	return is_type(v, JSON_TRUE) || is_type(v, JSON_FALSE);
 }
 
+/* Whoever carries the reply may have written it: nothing here shows it, and no terminal shall take it for a command. */
+static bool is_told(const struct json_value *v, size_t max)
+{
+	return is_type(v, JSON_STRING) && json_string(v).n <= max && bytes_printable(json_string(v));
+}
+
 static bool is_warning(const struct verify_verdict *d, const struct json_value *v)
 {
 	(void)d;
-	return is_type(v, JSON_STRING);
+	return is_told(v, WARNING_MAX);
 }
 
-static bool is_object(const struct verify_verdict *d, const struct json_value *v)
+static bool is_steps(const struct json_value *v)
 {
+	bool good = is_type(v, JSON_ARRAY) && json_size(v) <= STEPS_MAX;
+	for (size_t i = 0; good && i < json_size(v); i++)
+		good = is_told(json_at(v, i), STEP_MAX);
+	return good;
+}
+
+static bool is_instructions(const struct verify_verdict *d, const struct json_value *v)
+{
+	void *it = NULL;
+	struct bytes name;
+	const struct json_value *member;
+	bool good = is_type(v, JSON_OBJECT);
 	(void)d;
-	return is_type(v, JSON_OBJECT);
+	while (good && json_next(v, &it, &name, &member))
+		good = bytes_is(name, "summary") ? is_told(member, STEP_MAX)
+						 : bytes_is(name, "steps") && is_steps(member);
+	return good;
 }
 
 /* A Nitro document is complete in itself: there are no events. */
@@ -263,7 +286,7 @@ static const struct reply_member members[] = {
 	{"tee_verified", REST | VSOCK, REPLY_AS_UNSIGNED, is_bool},
 	{"_warning", REST | VSOCK, REPLY_AS_UNSIGNED, is_warning},
 	{"metadata", ATTESTATION | INFO, REPLY_AS_METADATA, NULL},
-	{"verification_instructions", REST, REPLY_AS_UNSIGNED, is_object},
+	{"verification_instructions", REST, REPLY_AS_UNSIGNED, is_instructions},
 
 	{"custom_digest", ATTESTATION, REPLY_AS_CLAIM, NULL},
 	{"custom_digest_method", ATTESTATION, REPLY_AS_CLAIM, NULL},

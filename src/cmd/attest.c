@@ -9,10 +9,9 @@
 #include "enclave_pin.h"
 #include "harden.h"
 #include "input.h"
+#include "output_file.h"
 #include "policy_flags.h"
 #include "private_file.h"
-
-#define SAVED "the certificate"
 
 enum { OUTPUT_MAX = 1024 * 1024 };
 
@@ -23,7 +22,10 @@ static const struct help_row rows[] = {
 	{"--custom-data", "FILE|JSON",
 	 "have this JSON attested, too, and make sure that it was; what is no JSON is the name of a file that holds "
 	 "some (- is the standard input; ./true is a file, true is JSON)"},
-	{"--out", "FILE", "keep the reply, whatever is found, where only you may read it: attestd verify takes it"},
+	{"--out", "FILE",
+	 "keep the reply, whatever is found, where only you may read it: attestd verify takes it. It replaces what is "
+	 "empty or such a reply, and nothing else"},
+	{"--force", NULL, "have --out and --save-cert replace any file"},
 	{"--json", NULL,
 	 "one JSON object, also when it exits with 1: verified, code (the verdict's, or custom_digest_mismatch, "
 	 "info_mismatch, tls_certificate_mismatch, key_from_file or server_refused), message, custom_data_compared, info, and "
@@ -33,7 +35,8 @@ static const struct help_row rows[] = {
 };
 
 static const struct help_row tls_rows[] = {
-	{"--save-cert", "FILE", "write the attested certificate (PEM) to FILE, for other programs to trust"},
+	{"--save-cert", "FILE",
+	 "write the attested certificate (PEM) to FILE, for other programs to trust, in place of another one or of nothing"},
 	{"--allow-file-key", NULL,
 	 "accept a key that came from a file (key_origin: file), of which whoever gave it may have a copy"},
 	{0},
@@ -57,7 +60,8 @@ static const struct help_part help[] = {
 };
 
 struct attesting {
-	const char *custom, *out, *save_cert;
+	const char *custom;
+	struct output_file out, save_cert; /* path NULL: nowhere */
 	struct remote server;
 	bool json, tls;
 	struct verify_policy policy;
@@ -106,20 +110,20 @@ static enum err read_custom(struct attesting *a, struct why *w)
 	return read == ERR_OK ? use_custom(a, buf_bytes(&a->custom_text), a->custom, w) : read;
 }
 
-/* No secret: what other programs shall trust they may read. */
 static enum err save_cert(const struct attesting *a, struct why *w)
 {
-	struct private_draft d = PRIVATE_DRAFT_NONE;
 	struct buf pem = BUF_INIT(2 * TLS_CERT_DER_MAX);
 	cert_pem_put(tls_peer_cert(a->asked.peer), &pem);
 	enum err e = buf_check(&pem, w);
 	if (e == ERR_OK)
-		e = private_draft_write(SAVED, a->save_cert, PUBLIC_MODE, buf_bytes(&pem), &d, w);
-	if (e == ERR_OK)
-		e = private_draft_place(SAVED, &d, true, w);
-	private_draft_end(&d);
+		e = output_file_write(&a->save_cert, buf_bytes(&pem), w);
 	buf_free(&pem);
 	return e;
+}
+
+static enum err check_output(const struct output_file *f, struct why *w)
+{
+	return f->path == NULL ? ERR_OK : output_file_check(f, w);
 }
 
 static enum err fetch_and_verify(struct attesting *a, struct why *w)
@@ -130,14 +134,14 @@ static enum err fetch_and_verify(struct attesting *a, struct why *w)
 	a->asked.policy = &a->policy;
 	if ((e = policy_flags_nonce(a->crypto, &a->policy, w)) != ERR_OK || (e = attest_ask(&a->asked, w)) != ERR_OK)
 		return e;
-	if (a->out != NULL && (e = private_file_output("the reply", a->out, buf_bytes(&a->asked.reply), w)) != ERR_OK)
+	if (a->out.path != NULL && (e = output_file_write(&a->out, buf_bytes(&a->asked.reply), w)) != ERR_OK)
 		return e;
 	if ((e = verify_input(a->verify, buf_bytes(&a->asked.reply), VERIFY_REPLY, &a->policy, &a->verdict, w)) !=
 	    ERR_OK)
 		return e;
 	if (!verify_verdict_good(a->verdict))
 		return why_tell(w, ERR_INVALID, NULL, "%s", verify_verdict_message(a->verdict));
-	if ((e = attest_check(&a->asked, a->verdict, w)) != ERR_OK || a->save_cert == NULL)
+	if ((e = attest_check(&a->asked, a->verdict, w)) != ERR_OK || a->save_cert.path == NULL)
 		return e;
 	return save_cert(a, w);
 }
@@ -204,10 +208,10 @@ static void put_text_tls(const struct attesting *a, struct buf *out)
 				 ? ".\nITS KEY CAME FROM A FILE: whoever gave it may have a copy, and can then end TLS "
 				   "in the enclave's place.\n"
 				 : ".\nIts key was made in the enclave's memory.\n");
-	if (a->save_cert == NULL)
+	if (a->save_cert.path == NULL)
 		return;
 	buf_put_str(out, "It is in ");
-	buf_put_plain(out, bytes_str(a->save_cert));
+	buf_put_plain(out, bytes_str(a->save_cert.path));
 	buf_put_str(out, ".\n");
 }
 
@@ -276,7 +280,7 @@ static int attest(struct attesting *a)
 
 	json_init();
 	a->clock = clock_system();
-	if ((a->save_cert == NULL || (e = private_file_replaceable(SAVED, a->save_cert, &w)) == ERR_OK) &&
+	if ((e = check_output(&a->out, &w)) == ERR_OK && (e = check_output(&a->save_cert, &w)) == ERR_OK &&
 	    (e = read_custom(a, &w)) == ERR_OK && (e = harden(&w)) == ERR_OK &&
 	    (e = crypto_new(&a->crypto, &w)) == ERR_OK &&
 	    (e = verify_new(&a->verify, a->crypto, &a->clock, &w)) == ERR_OK)
@@ -308,7 +312,7 @@ static int check_purpose(const struct args *line, const struct attesting *a)
 		return args_fault(line,
 				  "only a server's local listener attests custom data, and it speaks no TLS: leave "
 				  "--custom-data out, or ask beside the server");
-	if (!a->tls && a->save_cert != NULL)
+	if (!a->tls && a->save_cert.path != NULL)
 		return args_fault(line, "--save-cert goes with a URL with TLS (https://)");
 	if (!a->tls && a->asked.allow_file_key)
 		return args_fault(line, "--allow-file-key goes with a URL with TLS (https://)");
@@ -335,6 +339,8 @@ static int read_line(struct attesting *a, const struct args *line)
 		return status;
 	if (url == NULL)
 		return args_fault(line, "--url URL must say which server to ask");
+	if (a->out.force && a->out.path == NULL && a->save_cert.path == NULL)
+		return args_fault(line, "--force is for --out and --save-cert");
 	if (remote_init(&a->server, "--url", url, &w) != ERR_OK || policy_flags_make(line, &a->policy, &w) != ERR_OK)
 		return cmd_fail(&w);
 	a->tls = a->server.url.tls;
@@ -347,8 +353,19 @@ static int read_line(struct attesting *a, const struct args *line)
 static int run(const struct args *line)
 {
 	struct attesting a = {.custom = args_value(line, "--custom-data"),
-			      .out = args_value(line, "--out"),
-			      .save_cert = args_value(line, "--save-cert"),
+			      .out = {.what = "the reply",
+				      .path = args_value(line, "--out"),
+				      .kind = OUTPUT_ATTESTATION,
+				      .mode = PRIVATE_MODE,
+				      .commanded = true,
+				      .force = args_has(line, "--force")},
+			      /* No secret: what other programs shall trust they may read. */
+			      .save_cert = {.what = "the certificate",
+					    .path = args_value(line, "--save-cert"),
+					    .kind = OUTPUT_CERTIFICATE,
+					    .mode = PUBLIC_MODE,
+					    .commanded = true,
+					    .force = args_has(line, "--force")},
 			      .json = args_has(line, "--json"),
 			      .custom_text = BUF_INIT(0),
 			      .asked = {.reply = BUF_INIT(0),

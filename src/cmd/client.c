@@ -6,11 +6,10 @@
 
 #include "base/encode.h"
 #include "enclave_pin.h"
+#include "output_file.h"
 #include "policy_flags.h"
 #include "private_file.h"
 #include "vsock.h"
-
-#define SAVED "the attestation document"
 
 enum { TIMEOUT_S = 30, TIMEOUT_MAX_S = 3600 };
 
@@ -40,7 +39,8 @@ static const struct help_row attest_rows[] = {
 	{"--generate-key", NULL, "have the enclave make a key pair and attest its public half"},
 	{"--save", "FILE",
 	 "write the document to FILE in base64, with --verify only if it verified; - is the standard output, and "
-	 "everything else then goes to stderr"},
+	 "everything else then goes to stderr. It replaces what is empty or an attestation, and nothing else"},
+	{"--force", NULL, "have --save replace any file"},
 	{0},
 };
 
@@ -127,6 +127,8 @@ static int read_values(struct client *c)
 	if (status != CMD_OK)
 		return status;
 	c->timeout_ms = s * 1000;
+	if (c->save == NULL && args_has(c->line, "--force"))
+		return args_fault(c->line, "--force is for --save");
 	if (c->json && c->save != NULL && strcmp(c->save, "-") == 0)
 		return args_fault(c->line, "--save - and --json cannot both have the standard output");
 	status = read_text(c, "--user-data", 0, NSM_USER_DATA_MAX, &c->user_data);
@@ -148,17 +150,23 @@ static int read_line(struct client *c)
 /* ---- asking ---- */
 
 /* No secret, and what root has asked for others may read. */
-static enum err save(const struct client *c, struct why *w)
+static struct output_file target(const struct client *c)
 {
-	struct private_draft d = PRIVATE_DRAFT_NONE;
+	return (struct output_file){.what = "the attestation document",
+				    .path = c->save,
+				    .kind = OUTPUT_ATTESTATION,
+				    .mode = PUBLIC_MODE,
+				    .commanded = true,
+				    .force = args_has(c->line, "--force")};
+}
+
+static enum err save(const struct client *c, const struct output_file *to, struct why *w)
+{
 	struct buf text = BUF_INIT(BASE64_SIZE(VERIFY_DOCUMENT_MAX) + 8);
 	client_put_document(c, &text);
 	enum err e = buf_check(&text, w);
 	if (e == ERR_OK)
-		e = private_draft_write(SAVED, c->save, PUBLIC_MODE, buf_bytes(&text), &d, w);
-	if (e == ERR_OK)
-		e = private_draft_place(SAVED, &d, true, w);
-	private_draft_end(&d);
+		e = output_file_write(to, buf_bytes(&text), w);
 	buf_free(&text);
 	return e;
 }
@@ -166,10 +174,10 @@ static enum err save(const struct client *c, struct why *w)
 static int ask(struct client *c)
 {
 	const bool to_file = c->save != NULL && strcmp(c->save, "-") != 0;
+	const struct output_file to = target(c);
 	struct why w = {0};
 	enum err e;
-	if ((to_file && (e = private_file_replaceable(SAVED, c->save, &w)) != ERR_OK) ||
-	    (e = crypto_new(&c->crypto, &w)) != ERR_OK ||
+	if ((to_file && (e = output_file_check(&to, &w)) != ERR_OK) || (e = crypto_new(&c->crypto, &w)) != ERR_OK ||
 	    (e = verify_new(&c->verify, c->crypto, &c->clock, &w)) != ERR_OK ||
 	    (c->action == CLIENT_VERIFY && (e = client_nonce(c, &w)) != ERR_OK))
 		return cmd_fail(&w);
@@ -177,7 +185,7 @@ static int ask(struct client *c)
 	if (e == ERR_OK && c->action == CLIENT_VERIFY)
 		e = client_verify(c, &w);
 	if (e == ERR_OK && to_file)
-		e = save(c, &w);
+		e = save(c, &to, &w);
 	return e == ERR_OK || e == ERR_INVALID ? client_show(c, e, &w) : cmd_fail(&w);
 }
 

@@ -38,11 +38,11 @@ static void put_key_id(const struct client *c, struct buf *out)
 	json_put_hex(out, bytes_of(id, sizeof id));
 }
 
-/* What is signed comes from the document; the rest is the server's word, whose form the verifier has looked at. */
+/* What is signed comes from the document; the rest is the server's word, whose form the verifier has looked at. That of
+ * _warning says too little: whoever carries the reply may write one, which would stand here beside `verified`. */
 static void put_verified_members(const struct client *c, struct buf *out)
 {
-	static const char *const unsigned_members[] = {"timestamp", "key_expires_in_seconds", "tee_verified",
-						       "_warning"};
+	static const char *const unsigned_members[] = {"timestamp", "key_expires_in_seconds", "tee_verified"};
 	const struct bytes user_data = verify_verdict_user_data(c->verdict);
 	const bool has_key = verify_verdict_public_key(c->verdict).n > 0;
 	json_put_key(out, "user_data");

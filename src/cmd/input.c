@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/file.h"
 
 enum { PIECE = 64 * 1024 };
 
@@ -55,17 +58,25 @@ enum err input_read(const char *command, const char *path, size_t max, struct bu
 	return e;
 }
 
+static enum err cannot(const char *reason, struct why *w)
+{
+	return why_set(w, ERR_ENVIRONMENT, "cannot write to the standard output: %s", reason);
+}
+
+enum err output_check(struct why *w)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+	const int flags = fcntl(STDOUT_FILENO, F_GETFL);
+	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
+		return cannot("it is closed, or open for reading only", w);
+	if (poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP)) != 0)
+		return cannot("nobody reads it any more", w);
+	return ERR_OK;
+}
+
 enum err output_write(struct bytes text, struct why *w)
 {
-	while (text.n > 0) {
-		const ssize_t n = write(STDOUT_FILENO, text.p, text.n);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return why_set(w, ERR_ENVIRONMENT, "cannot write to the standard output: %s", strerror(errno));
-		text = bytes_of(text.p + n, text.n - (size_t)n);
-	}
-	return ERR_OK;
+	return file_write(STDOUT_FILENO, text) ? ERR_OK : cannot(strerror(errno), w);
 }
 
 bool output_wants_colour(int fd)

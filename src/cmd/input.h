@@ -8,6 +8,8 @@
  * made here with room for `max` bytes; ERR_ENVIRONMENT when there are more. The caller frees it in any case. */
 enum err input_read(const char *command, const char *path, size_t max, struct buf *out, struct why *w) MUST_USE;
 
+/* What is known beforehand to keep output_write from writing: ERR_ENVIRONMENT. */
+enum err output_check(struct why *w) MUST_USE;
 /* All of it to the standard output, past stdio, which would keep a copy. */
 enum err output_write(struct bytes text, struct why *w) MUST_USE;
 /* Does what reads `fd` show colours, and is nothing set against them? */

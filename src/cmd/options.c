@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 const struct help_row options_rows[] = {
-	{"--config", "FILE", "the file to read; else $ATTESTD_CONFIG, else none"},
+	{"--config", "FILE", "the file, or open pipe, to read; else $ATTESTD_CONFIG, else none"},
 	{"--set", "KEY=VALUE...", "sets any key, over the file and over ATTESTD_* variables"},
 	{0},
 };

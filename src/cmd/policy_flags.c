@@ -15,7 +15,9 @@ const struct help_row policy_rows[] = {
 	 "all that it pins for that PCR"},
 	{"--max-age", "SECONDS", "the oldest document that will do (300), by the NSM's clock; any: every age"},
 	{"--allow-debug", NULL, "accept an enclave in debug mode, which protects nothing"},
-	{"--root", "PEM", "a file with the root to trust in place of AWS's: a simulator's"},
+	{"--root", "PEM",
+	 "a file with the root to trust in place of AWS's: a simulator's. It and the policy may come through open pipes, as "
+	 "<(command) gives them, and through no FIFO"},
 	{0},
 };
 const struct help_row policy_kind_rows[] = {

@@ -50,29 +50,28 @@ static enum err read_fd(const char *what, const char *path, int fd, size_t max, 
 }
 
 /* Whoever held the lock before may have put another file in the place of the one that we waited for, and wiped that. */
-static int open_locked(const char *path, int flags, int how)
+static enum err open_locked(const char *what, const char *path, int flags, int *out, struct why *w)
 {
+	const bool reads = flags == O_RDONLY;
 	for (;;) {
-		const int fd = open(path, flags | O_CLOEXEC);
-		if (fd < 0)
-			return -1;
-		int locked;
-		while ((locked = flock(fd, how)) != 0 && errno == EINTR)
+		int fd = -1, locked;
+		const enum err e = file_open(what, path, flags, reads, &fd, w);
+		if (e != ERR_OK)
+			return e;
+		while ((locked = flock(fd, reads ? LOCK_SH : LOCK_EX)) != 0 && errno == EINTR)
 			;
 		struct stat ours, there;
+		const bool known = locked == 0 && fstat(fd, &ours) == 0 && stat(path, &there) == 0;
 		/* Where files cannot be locked nobody changes them either. */
-		if (locked != 0 && how == LOCK_SH)
-			return fd;
-		if (locked == 0 && fstat(fd, &ours) == 0 && stat(path, &there) == 0) {
-			if (ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
-				return fd;
-			(void)close(fd);
-			continue;
+		if ((locked != 0 && reads) || (known && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)) {
+			*out = fd;
+			return ERR_OK;
 		}
-		const int error = errno;
+		if (!known)
+			(void)fault(what, path, "locked", w);
 		(void)close(fd);
-		errno = error;
-		return -1;
+		if (!known)
+			return ERR_ENVIRONMENT;
 	}
 }
 
@@ -84,11 +83,11 @@ enum err private_file_look(const char *what, const char *path, size_t max, struc
 	*loose = 0;
 	if (strcmp(path, "-") == 0)
 		return read_fd(what, "on the standard input", STDIN_FILENO, max, out, w);
-	const int fd = open_locked(path, O_RDONLY, LOCK_SH);
-	if (fd < 0)
-		return fault(what, path, "opened", w);
-	const enum err e = fstat(fd, &st) == 0 ? read_fd(what, path, fd, max, out, w)
-					       : fault(what, path, "examined", w);
+	int fd = -1;
+	enum err e = open_locked(what, path, O_RDONLY, &fd, w);
+	if (e != ERR_OK)
+		return e;
+	e = fstat(fd, &st) == 0 ? read_fd(what, path, fd, max, out, w) : fault(what, path, "examined", w);
 	if (e == ERR_OK)
 		*loose = looseness(st.st_mode);
 	(void)close(fd);
@@ -113,14 +112,10 @@ enum err private_file_take(const char *what, const char *path, struct private_fi
 		(void)private_sweep(path);
 		return e;
 	}
-	/* It would be waited for. */
-	if (stat(f->path, &st) == 0 && !S_ISREG(st.st_mode)) {
-		private_file_unlock(f);
-		return why_set(w, ERR_ENVIRONMENT, "%s %s is no regular file", what, path);
-	}
-	f->fd = open_locked(f->path, O_RDWR | O_NONBLOCK | O_NOCTTY, LOCK_EX);
-	if (f->fd < 0 || fstat(f->fd, &st) != 0) {
-		const enum err e = fault(what, path, "opened and locked", w);
+	enum err e = open_locked(what, f->path, O_RDWR, &f->fd, w);
+	if (e == ERR_OK && fstat(f->fd, &st) != 0)
+		e = fault(what, path, "examined", w);
+	if (e != ERR_OK) {
 		private_file_unlock(f);
 		return e;
 	}

@@ -17,7 +17,8 @@ enum { PRIVATE_MODE = 0600, PUBLIC_MODE = 0644 };
 /* ---- reading (private_file.c) ---- */
 
 /* At most `max` bytes into *out, which is made here and freed by the caller in any case. A file that group or others
- * may read or write is refused, with the command that mends it. path "-": the standard input, whatever its mode. */
+ * may read or write is refused, with the command that mends it. path "-": the standard input, whatever its mode. What
+ * file_open (base/file.h) opens piped will do. */
 enum err private_file_read(const char *what, const char *path, size_t max, struct buf *out, struct why *w) MUST_USE;
 /* The same of a file of any mode; *loose is 0, or the mode if others may read or write it. */
 enum err private_file_look(const char *what, const char *path, size_t max, struct buf *out, mode_t *loose,
@@ -71,8 +72,6 @@ void private_draft_end(struct private_draft *d);
 /* Changes a locked file; the key in what it was before is wiped. */
 enum err private_file_replace(const char *what, const struct private_file *f, struct bytes text,
 			      struct why *w) MUST_USE;
-/* Into a file of its owner's alone that replaces what is there, or into the FIFO or device that is there. */
-enum err private_file_output(const char *what, const char *path, struct bytes text, struct why *w) MUST_USE;
 
 /* Overwrites what fd holds. */
 bool private_wipe(int fd) MUST_USE;

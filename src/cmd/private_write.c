@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 enum { TRIES = 16 };
 
 static enum err fault(const char *what, const char *path, const char *done, struct why *w)
@@ -20,26 +22,13 @@ static enum err fault(const char *what, const char *path, const char *done, stru
 
 /* ---- bytes on the disk ---- */
 
-static bool write_all(int fd, struct bytes text)
-{
-	while (text.n > 0) {
-		const ssize_t n = write(fd, text.p, text.n);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		text = bytes_of(text.p + n, text.n - (size_t)n);
-	}
-	return true;
-}
-
 bool private_wipe(int fd)
 {
 	static const uint8_t zeros[4096];
 	struct stat st = {.st_size = 0};
 	bool wiped = fstat(fd, &st) == 0 && lseek(fd, 0, SEEK_SET) == 0;
 	for (off_t left = st.st_size; wiped && left > 0; left -= (off_t)sizeof zeros)
-		wiped = write_all(fd, bytes_of(zeros, left < (off_t)sizeof zeros ? (size_t)left : sizeof zeros));
+		wiped = file_write(fd, bytes_of(zeros, left < (off_t)sizeof zeros ? (size_t)left : sizeof zeros));
 	return wiped && fsync(fd) == 0;
 }
 
@@ -85,13 +74,32 @@ static char *name_temporary(const char *path)
 	return asprintf(&name, "%.*s.%s.new", (int)n, path, path + n) < 0 ? NULL : name;
 }
 
-/* A file of that name that others may write, or of somebody else's, is none of ours. */
+/* What was replaced kept its mode, which may keep its owner out, too. One with another name keeps it, as in
+ * discard_old. */
+static int open_leftover(const char *temporary)
+{
+	const int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+	struct stat st;
+	const int fd = open(temporary, O_RDWR | flags);
+	if (fd >= 0 || errno != EACCES || lstat(temporary, &st) != 0)
+		return fd;
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid()) {
+		errno = EEXIST;
+		return -1;
+	}
+	if (st.st_nlink > 1)
+		return open(temporary, O_RDONLY | flags);
+	return fchmodat(AT_FDCWD, temporary, PRIVATE_MODE, AT_SYMLINK_NOFOLLOW) == 0 ? open(temporary, O_RDWR | flags)
+										     : -1;
+}
+
+/* Of any mode: what was replaced may have been anybody's to write. A file of somebody else's is none of ours. */
 static bool is_leftover(int fd, bool *only_name)
 {
 	struct stat st;
 	if (fstat(fd, &st) != 0)
 		return false;
-	const bool ours = S_ISREG(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+	const bool ours = S_ISREG(st.st_mode) && st.st_uid == geteuid();
 	if (!ours)
 		errno = EEXIST;
 	*only_name = st.st_nlink == 1;
@@ -100,9 +108,9 @@ static bool is_leftover(int fd, bool *only_name)
 
 static bool sweep(const char *temporary)
 {
-	const int fd = open(temporary, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	const int fd = open_leftover(temporary);
 	if (fd < 0) {
-		if (errno == ELOOP || errno == EISDIR)
+		if (errno == ELOOP || errno == EISDIR || errno == ENXIO)
 			errno = EEXIST;
 		return errno == ENOENT;
 	}
@@ -185,10 +193,10 @@ enum err private_draft_write(const char *what, const char *path, mode_t mode, st
 	if (d->fd < 0 && errno == EEXIST)
 		return why_set(
 			w, ERR_ENVIRONMENT,
-			"%s %s cannot be written: %s is in the way, which is no left-over of an attestd that was "
-			"stopped. Move it elsewhere",
+			"%s %s cannot be written: %s is in the way, which is no file of yours, so it is left alone. Move "
+			"it elsewhere",
 			what, path, d->temporary);
-	if (d->fd < 0 || fchmod(d->fd, mode) != 0 || !write_all(d->fd, text) || fsync(d->fd) != 0)
+	if (d->fd < 0 || fchmod(d->fd, mode) != 0 || !file_write(d->fd, text) || fsync(d->fd) != 0)
 		return fault(what, path, "written", w);
 	return ERR_OK;
 }
@@ -254,7 +262,7 @@ void private_draft_undo(struct private_draft *d)
 static void discard_old(const char *temporary)
 {
 	struct stat st;
-	const int fd = open(temporary, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	const int fd = open_leftover(temporary);
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
 		(void)!private_wipe(fd);
 	if (fd >= 0)
@@ -291,51 +299,6 @@ enum err private_file_replace(const char *what, const struct private_file *f, st
 	if (d.placed == DRAFT_SWAPPED && unlink(d.temporary) == 0)
 		d.placed = DRAFT_NEW;
 	private_draft_end(&d);
-	return e;
-}
-
-static enum err replace(const char *what, const char *path, struct bytes text, struct why *w)
-{
-	struct private_draft d = PRIVATE_DRAFT_NONE;
-	enum err e = private_draft_write(what, path, PRIVATE_MODE, text, &d, w);
-	if (e == ERR_OK)
-		e = private_draft_place(what, &d, true, w);
-	private_draft_end(&d);
-	return e;
-}
-
-/* A FIFO that nobody reads would never open; one that somebody reads is waited for. */
-static enum err pour(const char *what, const char *path, struct bytes text, struct why *w)
-{
-	const int fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0 && errno == ENXIO)
-		return why_set(w, ERR_ENVIRONMENT, "%s cannot be written to %s: nobody reads from it", what, path);
-	if (fd < 0)
-		return fault(what, path, "opened", w);
-	const int flags = fcntl(fd, F_GETFL);
-	const bool put = flags >= 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0 && write_all(fd, text);
-	const enum err e = put ? ERR_OK : fault(what, path, "written", w);
-	(void)close(fd);
-	return e;
-}
-
-enum err private_file_output(const char *what, const char *path, struct bytes text, struct why *w)
-{
-	struct stat st;
-	if (lstat(path, &st) != 0 || S_ISREG(st.st_mode))
-		return replace(what, path, text, w);
-	if (stat(path, &st) != 0)
-		return fault(what, path, "written", w);
-	if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode))
-		return pour(what, path, text, w);
-	if (!S_ISREG(st.st_mode))
-		return why_set(w, ERR_ENVIRONMENT, "%s cannot be written to %s: it is neither a file nor a pipe", what,
-			       path);
-	char *target = realpath(path, NULL);
-	if (target == NULL)
-		return fault(what, path, "written", w);
-	const enum err e = replace(what, target, text, w);
-	free(target);
 	return e;
 }
 

@@ -4,9 +4,7 @@
 
 #include "base/bytes.h"
 
-/* Writes the certificate as PEM. A file (or what a symbolic link to one leads to) is replaced, mode 0644: whoever reads
- * it finds all of it, or what was there before. A character device or a FIFO, such as /dev/stdout, is written to. What
- * is anything else is ERR_ENVIRONMENT and left alone. */
+/* Writes the certificate as PEM, mode 0644, by the rules of output_file.h; nobody is there who could use force. */
 enum err root_out_write(const char *path, struct bytes der, struct why *w) MUST_USE;
 
 #endif

@@ -1,6 +1,7 @@
 /* session_decrypt.c - `attestd session decrypt`: a message from the enclave, or at a server one from the user. */
 #include "session_parts.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,9 +28,9 @@ static const struct help_part help[] = {
 	{.text = "The user's way: decrypts a message from the enclave, what POST /encrypt answered, and prints its "
 		 "text byte for byte. Each message is opened once and in its order: replays, messages of your own that "
 		 "come back and renumbered ones are refused. That it was opened is on the disk before its text is "
-		 "printed. A message that was withheld leaves no trace but a gap in the numbers, which your own "
-		 "messages leave, too. The agent's way, with --url: has the server on the same machine decrypt a message "
-		 "from the user, what `attestd session encrypt` printed."},
+		 "printed: if that fails, the message is used up. A message that was withheld leaves no trace but a gap "
+		 "in the numbers, which your own messages leave, too. The agent's way, with --url: has the server on the "
+		 "same machine decrypt a message from the user, what `attestd session encrypt` printed."},
 	{.rows = rows},
 	{0},
 };
@@ -211,15 +212,22 @@ static enum err ask(struct decrypting *x, struct why *w)
 
 static int decrypt(struct decrypting *x)
 {
-	struct why w = {0};
+	struct why w = {0}, inner = {0};
 	enum err e = session_begin(&x->crypto, &w);
 	/* All of it before the session is locked: who writes it may take their time. */
 	if (e == ERR_OK)
 		e = input_read("session decrypt", x->way.path, USER_MESSAGE_MAX, &x->message, &w);
+	/* The message is used up by opening it: not for a text that nobody can get. */
+	if (e == ERR_OK)
+		e = output_check(&w);
 	if (e == ERR_OK)
 		e = x->way.url != NULL ? ask(x, &w) : unseal(x, &w);
-	if (e == ERR_OK)
-		e = output_write(buf_bytes(&x->out), &w);
+	if (e == ERR_OK && (e = output_write(buf_bytes(&x->out), &inner)) != ERR_OK)
+		(void)why_set(
+			&w, e,
+			"%s. The message was opened and is used up: it cannot be opened again, so have its text sent "
+			"in a new one",
+			inner.text);
 	buf_free(&x->message);
 	buf_free(&x->out);
 	crypto_free(x->crypto);
@@ -230,6 +238,7 @@ static int run(const struct args *a)
 {
 	struct decrypting x = {.json = args_has(a, "--json"), .message = BUF_INIT(0), .out = BUF_INIT(0)};
 	const int status = session_way_read(a, &x.way);
+	signal(SIGPIPE, SIG_IGN); /* nobody reads any more: then it is said what became of the message */
 	return status == CMD_OK ? decrypt(&x) : status;
 }
 

@@ -15,7 +15,8 @@
 enum { OUTPUT_MAX = 1024 * 1024, REPLY_VALUES_MAX = 4096 };
 
 static const struct help_row rows[] = {
-	{"--key", "KEY.pem", "the private key whose public half was sent (attestd session keygen)"},
+	{"--key", "KEY.pem",
+	 "the private key whose public half was sent (attestd session keygen): a file, or an open pipe, as <(command) gives it"},
 	{"--passphrase-file", "FILE", "its passphrase (- is the standard input); else it is asked for on the terminal"},
 	{"--out", "SESSION", "the file to make; one that is there already is left alone"},
 	{"--url", "URL",

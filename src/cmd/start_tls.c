@@ -33,6 +33,20 @@ static enum err make_key(const struct app *app, struct tls_identity **out, struc
 	return e == ERR_CONFIG ? why_set(w, e, "tls_names: %.256s", w->text) : e;
 }
 
+/* Read again while the server runs, which must not wait for a pipe. */
+static enum err read_cert_file(const char *path, uint8_t *text, size_t *n, struct why *w)
+{
+	static const char what[] = "the TLS certificate";
+	int fd = -1;
+	enum err e = file_open(what, path, O_RDONLY, false, &fd, w);
+
+	if (e != ERR_OK)
+		return e;
+	e = file_read(fd, what, path, text, TLS_PEM_MAX + 1, n, w);
+	close(fd);
+	return e;
+}
+
 /* systemd hands credentials out as root's, readable by the unit's group at most. */
 static bool is_credential(const char *path)
 {
@@ -65,7 +79,7 @@ static enum err read_files(const struct app *app, struct tls_identity **out, str
 		e = why_set(w, ERR_MEMORY, "no memory to read the TLS certificate");
 		goto out;
 	}
-	if ((e = file_load("the TLS certificate", cert_path, cert, TLS_PEM_MAX + 1, &n_cert, w)) != ERR_OK ||
+	if ((e = read_cert_file(cert_path, cert, &n_cert, w)) != ERR_OK ||
 	    (e = read_key_file(key_path, key, &n_key, w)) != ERR_OK)
 		goto out;
 	e = tls_identity_read(bytes_of(cert, n_cert), bytes_of(key, n_key), clock_wall(app->clock) / 1000, out, w);

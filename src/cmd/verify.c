@@ -20,8 +20,8 @@ static const struct help_row rows[] = {
 static const struct help_part help[] = {
 	{.text = "Says whether FILE (or the standard input) is a genuine attestation document of a Nitro enclave, and "
 		 "whether it is the one that was wanted. It may be the document itself or a reply of the server, whose "
-		 "own members are then checked, too. Without --pcr or a policy this proves that it is a genuine "
-		 "enclave, but not which one."},
+		 "own members are then checked, too; where it is a pipe or a FIFO, its end is waited for. "
+		 "Without --pcr or a policy this proves that it is a genuine enclave, but not which one."},
 	{.rows = policy_rows},
 	{.rows = policy_kind_rows},
 	{.rows = policy_value_rows},

@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import pytest
+from helpers.modes import CONFINE, needs_modes
 from helpers.server import ENVIRONMENT, RUNNER
 from helpers.session import NONCE, PCR0, attestd, command, done, mode, refused, session
 
@@ -72,6 +73,19 @@ def test_what_a_killed_command_left_is_wiped_and_removed(remote, simulated, fold
     assert names(folder) == ([] if action == "close" else ["chat"])
 
 
+@needs_modes
+@pytest.mark.parametrize("left_mode", [0o000, 0o200, 0o400, 0o444, 0o620, 0o664, 0o666, 0o777])
+def test_what_was_replaced_is_wiped_whatever_its_mode(remote, simulated, folder, left_mode):
+    file, sid = remote.opened("folder/chat")
+    left = folder / ".chat.new"
+    left.write_bytes(file.read_bytes())
+    with left.open("rb") as held:
+        left.chmod(left_mode)
+        done(session("decrypt", "--session", file, data=message(simulated, sid), under=CONFINE))
+        assert set(held.read()) == {0}
+    assert names(folder) == ["chat"]
+
+
 def test_close_wipes_what_is_left_of_an_opening_that_was_killed(folder):
     left = folder / ".chat.new"
     left.write_text('{"attestd_session":1')
@@ -92,7 +106,7 @@ def test_what_has_another_name_is_removed_and_not_wiped(folder, tmp_path):
 def test_a_file_of_somebody_elses_in_the_way_is_left_alone(remote, simulated, folder):
     file, sid = remote.opened("folder/chat")
     (folder / ".chat.new").symlink_to(remote.key)
-    refused(session("decrypt", "--session", file, data=message(simulated, sid)), 3, ".chat.new is in the way")
+    refused(session("decrypt", "--session", file, data=message(simulated, sid)), 3, ".chat.new is in the way, which is no file of yours")
     assert remote.key.read_text().startswith("-----BEGIN") and names(folder) == [".chat.new", "chat"]
 
 
@@ -234,6 +248,58 @@ def test_a_pair_is_replaced_whole_or_not_at_all(folder):
     assert names(folder) == sorted(old) and all((folder / name).read_bytes() != old[name] for name in old)
 
 
+def keygen(folder, *more):
+    return ("keygen", "--out", folder / "k.pem", "--bits", 2048, *more)
+
+
+@needs_modes
+@pytest.mark.parametrize("old_mode", [0o000, 0o400, 0o440, 0o600, 0o664])
+def test_an_old_pair_of_any_mode_is_replaced_and_wiped(folder, old_mode):
+    done(session(*keygen(folder)))
+    with (folder / "k.pem").open("rb") as private, (folder / "k.pub.pem").open("rb") as public:
+        for name in ("k.pem", "k.pub.pem"):
+            (folder / name).chmod(old_mode)
+        done(session(*keygen(folder, "--force"), under=CONFINE))
+        assert set(private.read()) == set(public.read()) == {0}
+    assert names(folder) == ["k.pem", "k.pub.pem"] and mode(folder / "k.pem") == 0o600
+
+
+@needs_modes
+@pytest.mark.parametrize("old_mode", [0o400, 0o664])
+def test_what_a_killed_replacement_swapped_out_blocks_no_other(folder, old_mode):
+    """As it is found between the exchange of names and the end of the old files."""
+    done(session(*keygen(folder)))
+    old = {name: (folder / name).read_bytes() for name in ("k.pem", "k.pub.pem")}
+    for name, text in old.items():
+        (folder / f".{name}.new").write_bytes(text)
+        for path in (folder / name, folder / f".{name}.new"):
+            path.chmod(old_mode)
+    with (folder / ".k.pem.new").open("rb") as held:
+        done(session(*keygen(folder, "--force"), under=CONFINE))
+        assert set(held.read()) == {0}
+    assert names(folder) == ["k.pem", "k.pub.pem"] and all((folder / name).read_bytes() != old[name] for name in old)
+
+
+@needs_speed
+@needs_modes
+@pytest.mark.slow
+def test_killed_at_any_time_a_replacement_blocks_no_other(folder):
+    done(session(*keygen(folder)))
+    for i in range(20):
+        for name in ("k.pem", "k.pub.pem"):
+            (folder / name).chmod(0o400)
+        p = subprocess.Popen([*CONFINE, *command("session", *keygen(folder, "--force"))], stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL, env=ENVIRONMENT)
+        while p.poll() is None and not (folder / ".k.pem.new").exists():
+            pass
+        time.sleep(0.0002 * i)
+        p.kill()
+        p.wait()
+        assert (folder / "k.pem").read_text().startswith("-----BEGIN PRIVATE KEY-----\n")
+    done(session(*keygen(folder, "--force"), under=CONFINE))
+    assert names(folder) == ["k.pem", "k.pub.pem"]
+
+
 @pytest.mark.parametrize("name", ["k.pem", "k.pub.pem"])
 @pytest.mark.parametrize("kind", ["fifo", "link", "folder"])
 def test_what_is_no_regular_file_is_not_replaced(folder, name, kind):
@@ -255,7 +321,7 @@ def test_close_takes_nothing_but_sessions_unless_forced(folder):
     (folder / "f").write_bytes(b'{"attestd_session"'.ljust(65536))
     done(session("close", "--session", folder / "f"))
     os.mkfifo(folder / "f")
-    refused(session("close", "--session", folder / "f", "--force"), 3, "no regular file")
+    refused(session("close", "--session", folder / "f", "--force"), 3, "not a regular file")
 
 
 def test_close_takes_a_file_that_others_can_read_and_says_so(remote, folder):
@@ -277,7 +343,7 @@ def attest(simulated):
 
 def test_the_kept_reply_is_its_owners_alone(attest, folder):
     done(attest(folder / "new", preexec_fn=lambda: os.umask(0)))
-    (folder / "old").write_text("old")
+    (folder / "old").write_text('{"attestation_document":')
     (folder / "old").chmod(0o666)
     (folder / "link").symlink_to("old")
     done(attest(folder / "link"))
@@ -316,4 +382,4 @@ def test_no_file_of_ours_becomes_a_standard_one(remote, simulated, folder, close
     p = subprocess.run(command("session", "decrypt", "--session", file, folder.parent / "m"), env=ENVIRONMENT,
                        preexec_fn=close, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     assert p.returncode == (3 if 1 in closed else 0)
-    assert json.loads(file.read_text())["received"] == 1 and names(folder) == ["chat"]
+    assert json.loads(file.read_text())["received"] == (0 if 1 in closed else 1) and names(folder) == ["chat"]

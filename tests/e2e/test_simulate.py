@@ -227,7 +227,7 @@ def test_what_is_no_certificate_is_not_replaced_by_the_root(simulator, tmp_path)
     key = tmp_path / "key.pem"
     key.write_text("-----BEGIN PRIVATE KEY-----\n")
     run = simulate("--socket", tmp_path / "s", "--root-out", key)
-    assert run.returncode == 3 and "is no certificate, and would be lost" in run.stderr
+    assert run.returncode == 3 and "what is there is not just a certificate, and would be lost\n" in run.stderr
     assert key.read_text() == "-----BEGIN PRIVATE KEY-----\n"
 
 
@@ -284,7 +284,7 @@ def test_what_the_environment_lacks_exits_3(tmp_path):
     run = simulate("--socket", "gone/s", cwd=tmp_path)
     assert run.returncode == 3 and "cannot listen on unix:gone/s" in run.stderr
     run = simulate("--socket", "s", "--root-out", "gone/root.pem", cwd=tmp_path)
-    assert run.returncode == 3 and "the root certificate cannot be written to gone/root.pem" in run.stderr
+    assert run.returncode == 3 and "the root certificate gone/root.pem cannot be written: " in run.stderr
     assert list(tmp_path.iterdir()) == [], "its socket is removed"
 
 
@@ -326,11 +326,11 @@ def test_what_is_no_file_is_left_alone(tmp_path, monkeypatch):
     with socket.socket(socket.AF_UNIX) as s:
         monkeypatch.chdir(tmp_path)
         s.bind("socket")
-    for path, reason in (("directory", "Is a directory"), ("dangling", "No such file or directory"),
+    for path, reason in (("directory", "it is neither a file nor a pipe"), ("dangling", "No such file or directory"),
                          ("fifo", "nobody reads from it"), ("socket", "it is neither a file nor a pipe")):
         process, said = root_at(tmp_path, path)
         assert process.wait() == 3
-        assert f"the root certificate cannot be written to {path}: {reason}\n" in said
+        assert f"the root certificate {path} cannot be written: {reason}\n" in said
     assert {p.name for p in tmp_path.iterdir()} == {"directory", "dangling", "fifo", "socket"}
 
 

@@ -69,7 +69,7 @@ def test_a_call_that_is_not_answered_ends_with_nsm_timeout(make_server, make_sim
 
 def test_a_server_that_cannot_write_the_root_does_not_start(make_server):
     server = make_server(start=False, nsm="simulator", settings={"nsm_root_out": "/nonexistent/root.pem"})
-    assert "the root certificate cannot be written to /nonexistent/root.pem" in refused(server)
+    assert "the root certificate /nonexistent/root.pem cannot be written" in refused(server)
 
 
 @pytest.mark.route("GET /health")

@@ -2,7 +2,6 @@
 
 import os
 import resource
-import shutil
 import sqlite3
 import subprocess
 import threading
@@ -11,6 +10,7 @@ from contextlib import closing
 
 import pytest
 from helpers import UserSession
+from helpers.modes import CONFINE, needs_modes
 from helpers.start import refused
 
 UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
@@ -240,11 +240,7 @@ def test_a_read_only_file_system(make_server, disk, user):
     assert s.post("/encrypt", o.plain("x")).status == 200
 
 
-# root, but without its right to pass over modes
-CONFINE = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
-
-
-@pytest.mark.skipif(bool(CONFINE) and shutil.which("setpriv") is None, reason="modes mean nothing to root")
+@needs_modes
 @pytest.mark.parametrize("what", ["file", "directory"])
 def test_a_database_that_may_not_be_written(make_server, user, tmp_path, what):
     directory = tmp_path / "data"

