@@ -1,6 +1,6 @@
 # attestd. `make help` lists the targets; `make run` and `make check` are all that a newcomer needs.
 #
-# V is the variant (release, asan, tsan, valgrind, cover, fuzz) and B its build folder: each variant has a folder of its
+# V is the variant (release, enclave, asan, tsan, valgrind, cover, fuzz) and B its build folder: each variant has a folder of its
 # own, so that they never mix. `make V=asan build-asan/attestd` builds just that binary. CC=clang works everywhere.
 
 V ?= release
@@ -35,11 +35,15 @@ LINKHARD := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 
 # _FORTIFY_SOURCE hides the accesses that sanitizers look for, zeroed automatics the ones that valgrind looks for.
 OPT_release := -O2 -g -D_FORTIFY_SOURCE=2 $(ZERO)
+# The enclave's is the same whoever builds it, and where: so without debug information, and without an id made of it.
+OPT_enclave := $(filter-out -g,$(OPT_release)) -ffile-prefix-map=$(CURDIR)=. -DATTESTD_ENCLAVE
 OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer $(ZERO)
 OPT_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer $(ZERO)
 OPT_valgrind := -O1 -g
 OPT_cover := -O0 -g --coverage -fprofile-update=atomic $(ZERO)
 OPT_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer $(ZERO)
+
+LDFLAGS_enclave := -s -Wl,--build-id=none
 
 # How binaries of a variant are run.
 ENV_asan := ASAN_OPTIONS=detect_stack_use_after_return=1:exitcode=99 UBSAN_OPTIONS=print_stacktrace=1
@@ -55,22 +59,28 @@ export ATTESTATION_VECTORS ?= $(abspath ../shared/attestation-vectors)
 endif
 
 # The parser of the HTTP client goes into the binary, so that nothing is added to what the binary loads.
-LIBS := -lmicrohttpd -ljansson -lssl -lcrypto -lcbor -lsqlite3 -l:libhttp_parser.a -lpthread
+# The enclave has a libmicrohttpd of its own (image/enclave.mk).
+MHD := $(if $(filter enclave,$(V)),$B/libmicrohttpd.a,-lmicrohttpd)
+LIBS := $(MHD) -ljansson -lssl -lcrypto -lcbor -lsqlite3 -l:libhttp_parser.a -lpthread
 CPPFLAGS_ALL := -D_GNU_SOURCE -DATTESTD_VERSION='"$(VERSION)"' -Iinclude $(CPPFLAGS)
 CFLAGS_ALL := -std=c11 $(WARN) $(HARDEN) $(OPT_$(V)) $(CFLAGS)
-LDFLAGS_ALL := $(LINKHARD) $(filter -fsanitize=% --coverage,$(OPT_$(V))) $(LDFLAGS)
+LDFLAGS_ALL := $(LINKHARD) $(LDFLAGS_$(V)) $(filter -fsanitize=% --coverage,$(OPT_$(V))) $(LDFLAGS)
 
 # ---- files ----
 
-SRC := $(sort $(wildcard src/*/*.c))
+# What serves only commands and back ends that an enclave's binary is without.
+WITHOUT_enclave := src/cmd/client% src/cmd/nitro_cli.c src/cmd/proxy% src/cmd/root_out.c src/cmd/simulate% src/crypto/cert_make.c \
+	src/net/proxy% src/nsm/dummy.c src/nsm/frame.c src/nsm/in_process.c src/nsm/simulator% src/nsm/socket.c src/vsock/client.c
+SRC := $(filter-out $(WITHOUT_$(V)),$(sort $(wildcard src/*/*.c)))
 OBJ := $(SRC:src/%.c=$B/obj/%.o) $B/obj/api/openapi_yaml.o
 MAIN := $B/obj/main.o
 UNIT := $(patsubst tests/unit/%.c,$B/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 UNITTOOLS := $(patsubst tests/unit/%.c,$B/unit/%,$(sort $(wildcard tests/unit/*_tool.c)))
 FUZZ := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 BENCH := $(patsubst tests/bench/%.c,$B/bench/%,$(sort $(wildcard tests/bench/bench_*.c)))
+BENCHTOOLS := $(patsubst tests/bench/%.c,$B/bench/%,$(filter-out tests/bench/bench_%,$(sort $(wildcard tests/bench/*.c))))
 FORMATTED := $(wildcard src/*.c src/*/*.c src/*/*.h include/*.h include/base/*.h tests/unit/*.[ch] tests/fuzz/*.[ch] \
-	tests/e2e/*.[ch] tests/bench/*.[ch])
+	tests/e2e/*.[ch] tests/bench/*.[ch] image/*.[ch] tests/image/*.c tests/qemu/*.c tests/qemu/probes/*.c)
 
 # Other flags than last time: everything is built anew. Other files than last time: the library is.
 $(shell mkdir -p $B)
@@ -150,7 +160,7 @@ $B/bench/%: $B/bench/%.o $B/libattestd.a
 	$(call say,LINK,$@)
 	$Q$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-.SECONDARY: $(BENCH:=.o) $(UNIT:=.o) $(UNITTOOLS:=.o) $(FUZZ:=.o)
+.SECONDARY: $(BENCH:=.o) $(BENCHTOOLS:=.o) $(UNIT:=.o) $(UNITTOOLS:=.o) $(FUZZ:=.o)
 
 # With another DEPS nothing was looked at, so nothing is noted down.
 build/deps.%: scripts/deps
@@ -162,7 +172,7 @@ build/deps.%: scripts/deps
 
 # These hand over to other makes, several of them in one folder, or install packages: so they run one after the other,
 # also under -j. The makes that they start compile in parallel. (`make -j all check` compiles `all` file by file.)
-ifneq ($(filter run demo check bench lint asan tsan valgrind clang fuzz fuzz-smoke cover format install clean,$(MAKECMDGOALS)),)
+ifneq ($(filter run demo check bench bench-quick soak count lint enclave eif rootfs check-image check-guest deb asan tsan valgrind clang fuzz fuzz-smoke cover format install clean,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
@@ -177,8 +187,9 @@ demo: build/deps.check ## show a private conversation through a relay that attac
 	@+$(MAKE) --no-print-directory all
 	@ATTESTD_BUILD=$B ATTESTD_RUNNER="$(RUNNER)" $(ENV_$(V)) $(PYTHON) tests/demo/demo.py
 
+# The enclave's binary takes Debian's sources: with another DEPS its tests are skipped unless it is there.
 .PHONY: check
-check: build/deps.check ## install what is missing, build, run all tests
+check: build/deps.check $(if $(filter scripts/deps,$(DEPS)),enclave) ## install what is missing, build, run all tests
 	+$(MAKE) --no-print-directory unit
 	+$(MAKE) --no-print-directory e2e
 
@@ -190,7 +201,7 @@ unit: $(UNIT) $(UNITTOOLS) ## run the unit tests (cmocka)
 # Tests mostly wait, so there are more of them at once than processors; those of one file stay together.
 E2E_JOBS ?= $(shell echo $$(($$(nproc) * 2)))
 .PHONY: e2e
-e2e: $B/attestd $(UNITTOOLS) $B/e2e/nsm_shim.so $B/e2e/attestd-gullible ## run the end-to-end tests (pytest)
+e2e: $B/attestd $(UNITTOOLS) $(BENCH) $(BENCHTOOLS) $B/e2e/nsm_shim.so $B/e2e/attestd-gullible ## run the end-to-end tests (pytest)
 	ATTESTD_BUILD=$B ATTESTD_RUNNER="$(RUNNER)" $(ENV_$(V)) $(PYTHON) -m pytest -q -rs -n $(E2E_JOBS) --dist loadfile $(E2E) $(PYTEST)
 
 .PHONY: lint
@@ -202,11 +213,11 @@ lint: build/deps.lint ## check layers, banned calls, routes, codes, style
 	$Qclang-format --dry-run -Werror $(FORMATTED)
 	$(call say,LINT,cppcheck)
 	$Qcppcheck -q --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 --suppress=missingInclude \
-		--suppress=comparePointers:src/api/openapi.c -j2 -D_GNU_SOURCE -DATTESTD_VERSION='""' -Iinclude src
+		--suppress=comparePointers:src/api/openapi.c -j2 -D_GNU_SOURCE -DATTESTD_VERSION='""' -Iinclude src image
 	$(call say,LINT,mandoc)
 	$Q$B/attestd man | mandoc -Tlint -Wstyle
 	$(call say,LINT,shellcheck)
-	$Qshellcheck scripts/* .ci/run tests/unit/run
+	$Qshellcheck scripts/* .ci/run tests/unit/run image/kernel image/measure tests/qemu/fetch tests/qemu/overlay/usr/local/lib/control
 
 # ---- more tests ----
 
@@ -229,14 +240,27 @@ valgrind: build/deps.valgrind ## unit tests and the smoke tests under valgrind
 clang: build/deps.clang ## build with clang in build-clang and run the unit tests
 	+$(MAKE) --no-print-directory CC=clang B=build-clang all unit
 
-.PHONY: bench
-bench: build/deps.check ## measure: verifications beside raw P-384, the proxy beside socat, TLS beside plain HTTP and GnuTLS
+# What these measure is told in docs/PERFORMANCE.md; with RECORD=1 they put their tables into it.
+RECORD ?=
+MINUTES ?= 60
+BENCHRECORD := $(if $(RECORD),--record docs/PERFORMANCE.md)
+.PHONY: bench bench-quick bench-all soak soak-run count count-run
+bench: build/deps.bench ## measure: attestd beside bare libmicrohttpd, its limits, the proxy beside socat, TLS beside GnuTLS
 	+@$(MAKE) --no-print-directory bench-all
-.PHONY: bench-all
-bench-all: $(BENCH) $B/bench/mhd_tls $B/attestd
-	@set -e; for b in $(BENCH); do $$b; done
-	@$(PYTHON) tests/bench/proxy.py $B/attestd
-	@$(PYTHON) tests/bench/tls.py $B/attestd $B/bench/mhd_tls
+bench-quick: build/deps.bench ## the same in two minutes: the rows of the speed contract only
+	+@$(MAKE) --no-print-directory bench-all BENCHFLAGS=--quick
+bench-all: $(BENCH) $(BENCHTOOLS) $B/attestd
+	@$(PYTHON) tests/bench/speed.py --build $B $(BENCHFLAGS) $(BENCHRECORD)
+	@$(if $(filter --quick,$(BENCHFLAGS)),,$(PYTHON) tests/bench/proxy.py $B/attestd)
+	@$(if $(filter --quick,$(BENCHFLAGS)),,$(PYTHON) tests/bench/tls.py $B/attestd $B/bench/mhd_tls)
+soak: build/deps.bench ## MINUTES (60) of mixed load: is what is flat flat? Writes build/soak/soak.csv and soak.svg
+	+@$(MAKE) --no-print-directory soak-run
+soak-run: $B/attestd
+	@$(PYTHON) tests/bench/soak.py --build $B --minutes $(MINUTES)
+count: build/deps.bench ## count the instructions a request takes (callgrind): the same however busy the machine is
+	+@$(MAKE) --no-print-directory count-run
+count-run: $(BENCHTOOLS) $B/attestd
+	@$(PYTHON) tests/bench/count.py --build $B $(BENCHRECORD)
 
 .PHONY: fuzz fuzz-smoke fuzz-all
 fuzz: build/deps.clang ## run each fuzz target for FUZZ_SECONDS (60)
@@ -271,6 +295,8 @@ include image/enclave.mk image/image.mk tests/qemu/guest.mk
 format: build/deps.lint ## format all C files
 	$Qclang-format -i $(FORMATTED)
 
+# Where units go: Debian's packages have /lib/systemd/system in place of this.
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 .PHONY: install install-files install-man
 install: build/deps.build ## install below DESTDIR, PREFIX and SYSCONFDIR: binary, man page, units, example configuration
 	+@$(MAKE) --no-print-directory all
@@ -287,19 +313,40 @@ install-man:
 
 # What needs no building. The units name where the binary and its configuration were installed.
 install-files:
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(SYSCONFDIR)/attestd
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/attestd
 	set -e; for u in attestd.service attestd.socket attestd-proxy.service attestd-proxy.socket; do \
 		sed 's,/usr/bin/attestd,$(PREFIX)/bin/attestd,; s,--config /etc/,--config $(SYSCONFDIR)/,; s,^EnvironmentFile=-/etc/,EnvironmentFile=-$(SYSCONFDIR)/,' \
 			systemd/$$u \
-			>$(DESTDIR)$(PREFIX)/lib/systemd/system/$$u; \
-		chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/$$u; done
+			>$(DESTDIR)$(UNITDIR)/$$u; \
+		chmod 644 $(DESTDIR)$(UNITDIR)/$$u; done
 	install -D -m 644 systemd/attestd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/attestd.conf
 	set -e; for c in attestd.conf proxy.env; do \
 		test -e $(DESTDIR)$(SYSCONFDIR)/attestd/$$c || \
 		install -m 644 configs/$$c $(DESTDIR)$(SYSCONFDIR)/attestd/$$c; done
 
+# Made from a copy of what it takes, in an environment of its own, so that the same tree gives the same bytes anywhere.
+DEBCOPY := $B/deb/attestd-$(VERSION)
+.PHONY: deb deb-build deb-lint
+deb: build/deps.deb ## build the Debian package, build/deb/attestd_VERSION_ARCHITECTURE.deb, and have lintian judge it
+	+@$(MAKE) --no-print-directory deb-build
+	+@$(MAKE) --no-print-directory deb-lint
+deb-build:
+	@v=$$(dpkg-parsechangelog -S Version) && [ "$$v" = $(VERSION) ] || \
+		{ echo "debian/changelog is about $$v, and the Makefile's VERSION is $(VERSION): make them the same" >&2; exit 1; }
+	$(call say,DEB,$B/deb)
+	$Qrm -rf $B/deb && mkdir -p $(DEBCOPY)
+	$Qcp -R --parents Makefile README.md CHANGELOG.md openapi.yaml configs debian docs image/*.mk include scripts/deps src systemd \
+		tests/qemu/*.mk $(DEBCOPY)
+	$Qcd $(DEBCOPY) && umask 022 && env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/nonexistent LC_ALL=C.UTF-8 \
+		dpkg-buildpackage -b -us -uc -jauto >../build.log 2>&1 || { tail -n 20 ../build.log >&2; exit 1; }
+	$Qrm -rf $(DEBCOPY)
+	@sha256sum $B/deb/*.deb
+deb-lint:
+	$(call say,LINT,$B/deb)
+	$Qlintian --fail-on error,warning --info $B/deb/*.changes
+
 .PHONY: clean
 clean: ## remove all build folders
 	rm -rf build build-*
 
--include $(OBJ:.o=.d) $(MAIN:.o=.d) $(BENCH:=.d) $(UNIT:=.d) $(UNITTOOLS:=.d) $(FUZZ:=.d)
+-include $(OBJ:.o=.d) $(MAIN:.o=.d) $(BENCH:=.d) $(BENCHTOOLS:=.d) $(UNIT:=.d) $(UNITTOOLS:=.d) $(FUZZ:=.d)

@@ -10,6 +10,13 @@
 
 #include "base/bytes.h"
 
+/* What `nsm` may be, as errors and help say it. */
+#ifdef ATTESTD_ENCLAVE
+#define CONFIG_NSM_NAMES "device or auto (this build is for the enclave and has no simulator, dummy or socket)"
+#else
+#define CONFIG_NSM_NAMES "auto, device, simulator, dummy or socket:PATH"
+#endif
+
 enum { CONFIG_FILE_MAX = 256 * 1024, CONFIG_LINE_MAX = 4096, CONFIG_VALUE_MAX = 1024 };
 
 /* Types in keys.def: STR (text), PATH (text), INT, SIZE (bytes; k, m, g suffixes are powers of 1024),

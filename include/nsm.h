@@ -76,7 +76,8 @@ struct nsm;
  *
  * spec: "auto", "device", "simulator", "dummy" or "socket:PATH", else ERR_CONFIG says so. auto takes the device when
  * env->device_path exists, else the dummy; *fell_back says that it did not. ERR_ENVIRONMENT with what to do when there
- * is no device or nobody answers on the socket. */
+ * is no device or nobody answers on the socket. With ATTESTD_ENCLAVE there is the device alone: auto is the device, all
+ * others are ERR_CONFIG, and nothing below is a dummy or simulated. */
 enum err nsm_open(struct nsm **out, const char *spec, const struct nsm_env *env, bool *fell_back,
 		  struct why *w) MUST_USE;
 void nsm_close(struct nsm *n); /* NULL is fine */
@@ -85,7 +86,8 @@ const char *nsm_name(const struct nsm *n);  /* "device", "simulator", "socket" o
 bool nsm_is_dummy(const struct nsm *n);	    /* has no documents to give */
 bool nsm_is_device(const struct nsm *n);    /* the only one that an enclave may rely on */
 bool nsm_is_simulated(const struct nsm *n); /* its documents are a software NSM's: `simulator` and `socket` */
-struct bytes nsm_root(const struct nsm *n); /* the simulator's root certificate in DER; empty for all others */
+struct bytes nsm_root(const struct nsm *n); /* the simulator's root certificate in DER; empty for all others. Not with
+					     * ATTESTD_ENCLAVE. */
 
 struct nsm_description {
 	char module_id[NSM_MODULE_ID_SIZE];

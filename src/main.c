@@ -7,8 +7,11 @@
 #include <unistd.h>
 
 static const struct command *const commands[] = {
-	&cmd_serve, &cmd_verify,   &cmd_attest, &cmd_session, &cmd_client, &cmd_peer,
-	&cmd_proxy, &cmd_simulate, &cmd_nsm,	&cmd_config,  &cmd_man,	   NULL,
+	&cmd_serve,  &cmd_verify, &cmd_attest,	 &cmd_session, &cmd_peer,
+#ifndef ATTESTD_ENCLAVE
+	&cmd_client, &cmd_proxy,  &cmd_simulate,
+#endif
+	&cmd_nsm,    &cmd_config, &cmd_man,	 NULL,
 };
 
 static const struct command all = {

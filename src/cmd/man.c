@@ -19,10 +19,12 @@ static const char description[] =
 static const struct help_row files[] = {
 	{"/etc/attestd/attestd.conf", NULL,
 	 "The configuration that attestd.service reads. No other is read unless --config or ATTESTD_CONFIG names it."},
+	{"attestd.service, attestd.socket", NULL, "The units of systemd for attestd serve, inside an enclave."},
+#ifndef ATTESTD_ENCLAVE
 	{"/etc/attestd/proxy.env", NULL,
 	 "The environment of attestd-proxy.service: what it carries, and its further options."},
-	{"attestd.service, attestd.socket", NULL, "The units of systemd for attestd serve, inside an enclave."},
 	{"attestd-proxy.service, attestd-proxy.socket", NULL, "Those for attestd proxy, on the parent instance."},
+#endif
 	{"/dev/nsm", NULL, "The Nitro Secure Module, inside an enclave."},
 	{"attestd.db", NULL, "The sessions, sealed, where db names no other file."},
 	{0},
@@ -33,7 +35,9 @@ static const struct help_row environment[] = {
 	{"ATTESTD_*", NULL,
 	 "A key of the configuration in capitals, such as ATTESTD_LISTEN. It overrides the file. One that names no key is an "
 	 "error."},
+#ifndef ATTESTD_ENCLAVE
 	{"BIND_ADDR, ENCLAVE_CID, ENCLAVE_PORT", NULL, "What attestd proxy carries where no option tells."},
+#endif
 	{"USE_TLS, TLS_CERT_PATH, TLS_KEY_PATH", NULL,
 	 "With USE_TLS=true the other two (cert.pem and key.pem where they are not set) name tls_cert_file and tls_key_file of "
 	 "attestd serve, where nothing else sets those. USE_TLS=false beside tls_listen is an error. Without USE_TLS they are "
@@ -45,7 +49,7 @@ static const struct help_row environment[] = {
 	{"LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES, NOTIFY_SOCKET, WATCHDOG_PID, WATCHDOG_USEC, RUNTIME_DIRECTORY, "
 	 "CREDENTIALS_DIRECTORY",
 	 NULL,
-	 "What the service manager says to attestd serve and attestd proxy (systemd.exec(5), sd_listen_fds(3), sd_notify(3))."},
+	 "What the service manager says to a command that listens (systemd.exec(5), sd_listen_fds(3), sd_notify(3))."},
 	{0},
 };
 

@@ -7,6 +7,7 @@
 #include "args.h"
 #include "base/encode.h"
 #include "base/file.h"
+#include "config.h"
 #include "nsm.h"
 #include "nsm_show.h"
 
@@ -24,8 +25,7 @@ static const struct help_row action_rows[] = {
 };
 
 static const struct help_row rows[] = {
-	{"--nsm", "BACKEND",
-	 "device (unless told otherwise), simulator, socket:PATH, dummy or auto, as for attestd serve"},
+	{"--nsm", "BACKEND", CONFIG_NSM_NAMES ", as for attestd serve; device unless told otherwise"},
 	{"--file", "FILE", "extend with what is in FILE"},
 	{"--below", "N", "lock all PCRs below N"},
 	{"--json", NULL, "the result as one JSON object"},
@@ -36,8 +36,11 @@ static const struct help_part help[] = {
 	{.text = "Asks the Nitro Secure Module by hand."},
 	{.rows = action_rows},
 	{.rows = rows},
-	{.text = "extend and lock cannot be undone: what they do lasts until the enclave ends. (A simulator that is "
-		 "not behind a socket ends with this command.) Only locked PCRs are in attestation documents."},
+	{.text = "extend and lock cannot be undone: what they do lasts until the enclave ends. "
+#ifndef ATTESTD_ENCLAVE
+		 "(A simulator that is not behind a socket ends with this command.) "
+#endif
+		 "Only locked PCRs are in attestation documents."},
 	{0},
 };
 

@@ -20,7 +20,7 @@ static const struct help_row rows[] = {
 };
 
 static const struct help_row keys[] = {
-	{"--nsm", "BACKEND", "this enclave's NSM: device, simulator or socket:PATH"},
+	{"--nsm", "BACKEND", "this enclave's NSM, as for attestd serve; one that signs"},
 	{0},
 };
 

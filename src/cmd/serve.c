@@ -26,7 +26,7 @@ enum { PEER_INFLIGHT = 4 << 20 }; /* request bytes that peers may hold, reports 
 static const struct help_row rows[] = {
 	{"--listen", "ADDRESS", "where local callers reach the API: 127.0.0.1:PORT, [::1]:PORT or unix:PATH"},
 	{"--db", "FILE", "the SQLite file that keeps sessions"},
-	{"--nsm", "BACKEND", "device, simulator, socket:PATH, dummy or auto"},
+	{"--nsm", "BACKEND", CONFIG_NSM_NAMES},
 	{0},
 };
 
@@ -219,8 +219,14 @@ static void close_parts(struct server *s)
 /* Last of all: a start that fails must not put its root in place of that of a server that runs. */
 static enum err write_root(const struct server *s, struct why *w)
 {
+#ifdef ATTESTD_ENCLAVE
+	(void)s;
+	(void)w;
+	return ERR_OK;
+#else
 	const char *path = s->config->nsm_root_out;
 	return path[0] != '\0' ? root_out_write(path, nsm_root(s->app.nsm), w) : ERR_OK;
+#endif
 }
 
 /* Jobs that outlast the drain are left behind: the driver may keep its caller for minutes, and a long body a worker for

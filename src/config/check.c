@@ -97,6 +97,14 @@ static enum err check_differs(const struct config *c, const struct source from[K
 	return ERR_OK;
 }
 
+#ifdef ATTESTD_ENCLAVE
+static enum err check_nsm(const struct config *c, const struct source from[KEY_COUNT], struct why *w)
+{
+	if (strcmp(c->nsm, "device") != 0 && strcmp(c->nsm, "auto") != 0)
+		return config_fault(w, &from[KEY_nsm], "nsm must be " CONFIG_NSM_NAMES ", not \"%.64s\"", c->nsm);
+	return ERR_OK;
+}
+#else
 static enum err check_root_out(const struct config *c, const struct source from[KEY_COUNT], struct why *w)
 {
 	static const enum key_id others[] = {
@@ -125,11 +133,11 @@ static enum err check_nsm(const struct config *c, const struct source from[KEY_C
 					    "the path in nsm = socket:PATH has %zu bytes, and must have 1 to %d", n,
 					    (int)UNIX_PATH_MAX);
 	} else if (!known) {
-		return config_fault(w, &from[KEY_nsm],
-				    "nsm must be auto, device, simulator, dummy or socket:PATH, not \"%.64s\"", c->nsm);
+		return config_fault(w, &from[KEY_nsm], "nsm must be " CONFIG_NSM_NAMES ", not \"%.64s\"", c->nsm);
 	}
 	return check_root_out(c, from, w);
 }
+#endif
 
 /* The items of a list with commas between them are not empty, not too long, and of these characters beside letters and
  * digits. */

@@ -2,6 +2,10 @@
  *
  * The ABI is that of the upstream driver's include/uapi/linux/nsm.h, repeated here because Debian 12's kernel headers
  * are older than the driver. The driver takes one call at a time behind a lock of its own, so none is needed here.
+ *
+ * Each call opens the device anew. The driver frees what belongs to a device when it lets go of it, whoever has it
+ * open, and a call on such a descriptor then crashes in the kernel (seen with Linux 6.12), which ends the thread that
+ * made it.
  */
 #include "nsm.h"
 
@@ -27,8 +31,14 @@ _Static_assert(sizeof(struct nsm_iovec) == 16, "struct nsm_iovec is two __u64");
 _Static_assert(offsetof(struct nsm_raw, response) == 16 && sizeof(struct nsm_raw) == 32, "struct nsm_raw has no holes");
 _Static_assert(NSM_IOCTL_RAW == 0xC0200A00, "the number that the driver knows");
 
+#ifdef ATTESTD_ENCLAVE
+#define INSTEAD ""
+#else
+#define INSTEAD "; for development use nsm = simulator"
+#endif
+
 struct device {
-	int fd;
+	const char *path;
 };
 
 static const char *errno_name(int e)
@@ -41,24 +51,21 @@ static enum err device_open(void **state, const struct nsm_env *env, const char 
 {
 	const char *path = env->device_path;
 	(void)address;
-	struct device *d = malloc(sizeof *d);
-	if (d == NULL)
-		return why_set(w, ERR_MEMORY, "no memory for the NSM device");
-	d->fd = open(path, O_RDWR | O_CLOEXEC);
-	if (d->fd < 0) {
-		int e = errno;
-		free(d);
-		if (e == ENOENT || e == ENOTDIR)
-			return why_set(
-				w, ERR_ENVIRONMENT,
-				"%s is missing: this is not a Nitro Enclave, or its kernel lacks the nsm driver; "
-				"for development use nsm = simulator",
-				path);
+	const int fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return why_set(w, ERR_ENVIRONMENT,
+			       "%s is missing: this is not a Nitro Enclave, or its kernel lacks the nsm driver" INSTEAD,
+			       path);
+	if (fd < 0)
 		return why_set(
 			w, ERR_ENVIRONMENT,
 			"%s cannot be opened for reading and writing (%s): check its mode and the unit's sandbox", path,
-			errno_name(e));
-	}
+			errno_name(errno));
+	(void)close(fd);
+	struct device *d = malloc(sizeof *d);
+	if (d == NULL)
+		return why_set(w, ERR_MEMORY, "no memory for the NSM device");
+	d->path = path;
 	*state = d;
 	return ERR_OK;
 }
@@ -73,14 +80,19 @@ static enum err device_call(void *state, struct bytes request, struct buf *reply
 	if (to == NULL)
 		return buf_check(reply, w);
 
+	const int fd = open(d->path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return why_set(w, ERR_NSM, "%s cannot be opened any more (%s)", d->path, errno_name(errno));
 	struct nsm_raw raw;
 	int rc;
 	do {
 		raw = (struct nsm_raw){{(uintptr_t)request.p, request.n}, {(uintptr_t)to, NSM_REPLY_MAX}};
-		rc = ioctl(d->fd, NSM_IOCTL_RAW, &raw);
+		rc = ioctl(fd, NSM_IOCTL_RAW, &raw);
 	} while (rc < 0 && errno == EINTR);
+	const int error = errno;
+	(void)close(fd);
 	if (rc < 0)
-		return why_set(w, ERR_NSM, "the NSM device failed with %s", errno_name(errno));
+		return why_set(w, ERR_NSM, "the NSM device failed with %s", errno_name(error));
 	if (raw.response.len > NSM_REPLY_MAX)
 		return why_set(w, ERR_NSM, "the NSM device says that it wrote beyond the reply buffer");
 	reply->n += (size_t)raw.response.len;
@@ -89,11 +101,7 @@ static enum err device_call(void *state, struct bytes request, struct buf *reply
 
 static void device_close(void *state)
 {
-	struct device *d = state;
-	if (d == NULL)
-		return;
-	(void)close(d->fd);
-	free(d);
+	free(state);
 }
 
 const struct nsm_ops nsm_device = {"device", device_open, device_call, device_close};

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from helpers import BUILD, RUNNER, clean_environment
 
-COMMANDS = ("serve", "verify", "attest", "session", "client", "peer", "proxy", "simulate", "nsm", "config", "man")
+COMMANDS = ("serve", "verify", "attest", "session", "peer", "client", "proxy", "simulate", "nsm", "config", "man")
 
 
 def attestd(*args, **how):
