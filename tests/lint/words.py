@@ -7,7 +7,7 @@ from common import c_files, files
 # Spelt apart, so that this file may be looked at too.
 WORDS = re.compile("|".join((r"\bTO" + r"DO\b", r"\bFIX" + r"ME\b", r"\bX" + r"XX\b", r"\bH" + r"ACK\b", "not yet impl" + "emented")))
 TEXTS = ("src/**/*.[ch]", "src/**/*.def", "include/**/*.h", "tests/**/*.py", "tests/**/*.[ch]", "tests/**/*.sh", "scripts/*",
-         ".ci/*", "configs/*", "systemd/*", "docs/**/*.md", "*.md", "Makefile", "openapi.yaml")
+         ".ci/*", "configs/*", "systemd/*", "debian/*", "image/*", "docs/**/*.md", "*.md", "Makefile", "openapi.yaml")
 WARN_LINES, MAX_LINES = 400, 600
 
 

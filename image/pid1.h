@@ -1,0 +1,34 @@
+/* pid1.h - what the two programs that an enclave begins with share: /init of the first ramdisk and /sbin/start. */
+#ifndef IMAGE_PID1_H
+#define IMAGE_PID1_H
+
+#include <stddef.h>
+
+#define PID1_PATH "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* Where something belongs, how and with which mount(2) options. */
+struct pid1_mount {
+	const char *where;
+	const char *type;
+	unsigned long flags;
+	const char *options;
+};
+
+/* Writes one line to the console (standard error), with the program's name before it. */
+void pid1_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Ends the enclave when this is the kernel's first process, else this process with `status`. Nothing hangs, nobody gets
+ * a shell: an enclave that did not come up is to be seen as ended from outside. */
+_Noreturn void pid1_end(int status);
+
+/* pid1_say, then pid1_end(3). */
+_Noreturn void pid1_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Mounts it, and fails if that is not possible. */
+void pid1_mount(const struct pid1_mount *m);
+
+/* Reads a whole file of at most size - 1 bytes, ends it with a NUL, and returns its length. Fails if it cannot be read,
+ * is longer, or has a NUL in it. */
+size_t pid1_read(const char *path, char *to, size_t size);
+
+#endif
