@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from helpers import BUILD, RUNNER
+from helpers import BUILD, RUNNER, sanitized
 from helpers.proxy import Proxy
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -118,12 +118,67 @@ def test_installed_units_name_where_things_were_installed(tmp_path):
     assert "\nExecStart=/opt/a/bin/attestd serve --config /opt/a/etc/attestd/attestd.conf --nsm device\n" in service
     assert (root / "etc/attestd/attestd.conf").read_text() == (ROOT / "configs/attestd.conf").read_text()
     changed = [x for x, y in zip(service.splitlines(), (UNITS / "attestd.service").read_text().splitlines()) if x != y]
-    assert len(changed) == 1
+    assert [line.partition("=")[0] for line in changed] == ["ExecStart", "ExecPaths"]
+    assert changed[1] == "ExecPaths=/opt/a/bin/attestd"
     proxy = (root / "lib/systemd/system/attestd-proxy.service").read_text().splitlines()
     changed = [x for x, y in zip(proxy, (UNITS / "attestd-proxy.service").read_text().splitlines()) if x != y]
-    assert changed == ["EnvironmentFile=-/opt/a/etc/attestd/proxy.env", "ExecStart=/opt/a/bin/attestd proxy $PROXY_OPTIONS"]
+    assert changed == ["EnvironmentFile=-/opt/a/etc/attestd/proxy.env", "ExecStart=/opt/a/bin/attestd proxy $PROXY_OPTIONS",
+                       "ExecPaths=/opt/a/bin/attestd"]
     assert (root / "etc/attestd/proxy.env").read_text() == (ROOT / "configs/proxy.env").read_text()
     assert (root / "lib/systemd/system/attestd-proxy.socket").read_text() == (UNITS / "attestd-proxy.socket").read_text()
+
+
+# ---- nothing else can be executed or written ----
+
+def words(unit, key):
+    return [word for value in values(unit, key) for word in value.split()]
+
+
+def executable(unit, path):
+    """Is this file, after all links, in what the unit leaves executable?"""
+    allowed = [pathlib.Path(p.lstrip("-")) for p in words(unit, "ExecPaths")]
+    real = pathlib.Path(path).resolve()
+    return any(real == a or a in real.parents for a in allowed)
+
+
+@pytest.mark.parametrize("unit", SERVICES)
+def test_nothing_is_executable_but_the_binary_and_libraries(unit):
+    assert words(unit, "NoExecPaths")[0] == "/"
+    assert executable(unit, "/usr/bin/attestd")
+    for shell in ("sh", "bash", "dash", "busybox", "python3", "perl", "kill", "env"):
+        found = shutil.which(shell, path="/usr/bin:/bin:/usr/sbin:/sbin")
+        assert found is None or not executable(unit, found), found
+    # Debian's initramfs-tools bring shells of their own below /usr/lib.
+    assert not executable(unit, "/usr/lib/klibc/bin/sh") and not executable(unit, "/usr/lib/initramfs-tools/bin/busybox")
+
+
+@pytest.mark.skipif(sanitized(), reason="a sanitizer's libraries are no part of what is installed")
+@pytest.mark.parametrize("unit", SERVICES)
+def test_what_the_binary_loads_is_executable(unit):
+    told = subprocess.run(["ldd", BUILD / "attestd"], capture_output=True, text=True, check=True).stdout
+    loaded = re.findall(r"(/\S+) \(0x", told)
+    assert any("ld-linux" in path for path in loaded) and any("libcrypto" in path for path in loaded)
+    assert [path for path in loaded if not executable(unit, path)] == []
+
+
+@pytest.mark.parametrize("unit", SERVICES)
+def test_what_systemd_252_leaves_out_of_the_whole_tree_is_named(unit):
+    own = ["%S/attestd", "%t/attestd"] if unit == "attestd.service" else []
+    assert words(unit, "NoExecPaths") == ["/", "/dev", "/run", "/tmp", "/var/tmp", *own]
+    assert words(unit, "ReadOnlyPaths") == ["/dev", "/run", "/tmp", "/var/tmp"]
+    assert "memfd_create" in words(unit, "SystemCallFilter")
+
+
+def test_a_reload_runs_kill_outside_the_sandbox():
+    assert values("attestd.service", "ExecReload") == ["+kill -HUP $MAINPID"]
+
+
+def test_the_tasks_suffice_for_every_thread():
+    text = (ROOT / "src/config/keys.def").read_text()
+    most = int(re.search(r"CONFIG_INT\(workers, \d+, \d+, (\d+),", text)[1])
+    (tasks,) = map(int, values("attestd.service", "TasksMax"))
+    assert most + 1 + 3 < tasks < most + 16
+    assert int(values("attestd-proxy.service", "TasksMax")[0]) > 64 + 1 + 3
 
 
 def test_the_service_can_reach_what_its_defaults_need():
