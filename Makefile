@@ -217,7 +217,7 @@ lint: build/deps.lint ## check layers, banned calls, routes, codes, style
 	$(call say,LINT,mandoc)
 	$Q$B/attestd man | mandoc -Tlint -Wstyle
 	$(call say,LINT,shellcheck)
-	$Qshellcheck scripts/* .ci/run tests/unit/run image/kernel image/measure tests/qemu/fetch tests/qemu/overlay/usr/local/lib/control
+	$Qshellcheck scripts/* .ci/run tests/unit/run image/kernel image/measure debian/prerm debian/postrm tests/qemu/fetch tests/qemu/overlay/usr/local/lib/control
 
 # ---- more tests ----
 
