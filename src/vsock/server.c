@@ -166,7 +166,8 @@ static void take(struct vsock_conn *c, struct bytes piece)
 	} else if (line == VSOCK_LINE_WHOLE || c->ended) {
 		c->state = VSOCK_WORKING;
 		loop_timer_disarm(c->server->loop, &c->timer);
-		if (wait_for(c, 0)) /* but for its end, which is always told */
+		/* Who leaves is told of as a hangup, always, or on vsock as one who sends no more. */
+		if (wait_for(c, EPOLLRDHUP | EPOLLET))
 			vsock_command(c);
 	}
 }
@@ -205,6 +206,8 @@ static void on_conn(struct loop_io *io, uint32_t events)
 	case VSOCK_WORKING: /* where it may be new in this turn, which has older events to tell */
 		if ((events & (EPOLLHUP | EPOLLERR)) != 0)
 			conn_close(c);
+		else
+			(void)vsock_gone(c);
 		break;
 	case VSOCK_WRITING:
 		send_some(c);

@@ -180,6 +180,29 @@ static void what_is_no_nsm_fails_by_name(void **s)
 	nsm_close(n);
 }
 
+static void a_device_that_goes_and_returns_is_found_by_each_call(void **s)
+{
+	(void)s;
+	char dir[] = "/tmp/attestd-nsm-XXXXXX", path[sizeof dir + 8];
+	struct nsm *n = NULL;
+	struct nsm_description d;
+	struct why w;
+	bool fell;
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(path, sizeof path, "%s/nsm", dir);
+	assert_int_equal(symlink("/dev/null", path), 0);
+	assert_int_equal(nsm_open(&n, "device", &(struct nsm_env){.device_path = path}, &fell, &w), ERR_OK);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(nsm_describe(n, &d, &w), ERR_NSM);
+	assert_non_null(strstr(w.text, "/nsm cannot be opened any more (ENOENT)"));
+	assert_int_equal(symlink("/dev/null", path), 0);
+	assert_int_equal(nsm_describe(n, &d, &w), ERR_NSM);
+	assert_string_equal(w.text, "the NSM device failed with ENOTTY");
+	nsm_close(n);
+	unlink(path);
+	rmdir(dir);
+}
+
 static void the_device_takes_requests_up_to_4096_bytes(void **s)
 {
 	(void)s;
@@ -346,6 +369,7 @@ int main(void)
 		cmocka_unit_test(auto_falls_back_only_when_the_device_is_missing),
 		cmocka_unit_test(an_unknown_back_end_is_a_configuration_error),
 		cmocka_unit_test(what_is_no_nsm_fails_by_name),
+		cmocka_unit_test(a_device_that_goes_and_returns_is_found_by_each_call),
 		cmocka_unit_test(the_device_takes_requests_up_to_4096_bytes),
 		cmocka_unit_test(the_dummy_describes_itself),
 		cmocka_unit_test(the_dummys_pcrs_are_one_digit_repeated),
