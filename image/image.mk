@@ -4,15 +4,17 @@
 # Debian's, for the emulator. OVERLAY is a folder with more files for the root file system. image/README.md tells more.
 
 OVERLAY ?=
-ENCLAVE ?= build-enclave/attestd
+ENCLAVE ?= $(ENCLAVE_B)/attestd
 IMAGE := $B/image
 ifeq ($(EIF_KERNEL),)
 EIF_CMDLINE ?= console=ttyS0 panic=-1 quiet attestd.heartbeat=2:9000
 EIF_MODULES ?= $(addprefix $(IMAGE)/kernel/,vsock.ko.xz vmw_vsock_virtio_transport_common.ko.xz \
 	vmw_vsock_virtio_transport.ko.xz nsm.ko.xz)
 else ifeq ($(EIF_CMDLINE),)
-$(if $(filter eif eif-all,$(MAKECMDGOALS)),$(error EIF_KERNEL needs EIF_CMDLINE beside it: the command line is measured))
+$(error EIF_KERNEL needs EIF_CMDLINE beside it: the command line is measured)
 endif
+# Said before a minute of building.
+$(foreach f,EIF_KERNEL OVERLAY,$(if $($f),$(if $(wildcard $($f)),,$(error $f: there is no $($f)))))
 # The programs take it from the environment, where no shell looks into it.
 export EIF_CMDLINE
 
@@ -29,8 +31,8 @@ rootfs: build/deps.image ## build the enclave's root file system for nitro-cli b
 
 # An ENCLAVE of the caller's is taken as it is.
 image-enclave:
-ifeq ($(ENCLAVE),build-enclave/attestd)
-	+@$(MAKE) --no-print-directory V=enclave B=build-enclave $(ENCLAVE)
+ifeq ($(origin ENCLAVE),file)
+	+@$(MAKE) --no-print-directory V=enclave B=$(ENCLAVE_B) $(ENCLAVE)
 endif
 
 $(IMAGE)/boot: image/boot.c image/pid1.c
@@ -49,15 +51,18 @@ rootfs-all: $(IMAGE)/start
 	$Qinstall -m 644 image/Dockerfile $B/docker/Dockerfile
 	@sha256sum $B/docker/attestd-rootfs.tar
 
+# Nothing has the image's name until both computations agree on it.
 eif-all: $(IMAGE)/boot rootfs-all
+	$Qrm -f $B/attestd.eif $B/attestd.eif.json
 	@$(if $(EIF_KERNEL),,image/kernel $(CACHE)/kernel $(IMAGE)/kernel)
 	$Q$(IMAGEPY) image/ramdisk.py $(IMAGE)/boot.cpio.gz $(IMAGE)/boot $(EIF_MODULES)
-	$Q$(IMAGEPY) image/eif.py $B/attestd.eif $(VERSION) $(or $(EIF_KERNEL),$(IMAGE)/kernel/vmlinuz) \
-		$(IMAGE)/boot.cpio.gz $(IMAGE)/rootfs.cpio.gz >$B/attestd.eif.json
-	$Qimage/measure $B/attestd.eif | cmp - $B/attestd.eif.json || \
-		{ echo "the two computations of the measurements differ" >&2; rm -f $B/attestd.eif.json; exit 1; }
-	@image/closure $(ENCLAVE)
-	@wc -c $B/attestd.eif
+	$Q$(IMAGEPY) image/eif.py $(IMAGE)/attestd.eif $(VERSION) $(or $(EIF_KERNEL),$(IMAGE)/kernel/vmlinuz) \
+		$(IMAGE)/boot.cpio.gz $(IMAGE)/rootfs.cpio.gz >$(IMAGE)/attestd.eif.json
+	$Qimage/measure $(IMAGE)/attestd.eif | cmp - $(IMAGE)/attestd.eif.json || \
+		{ echo "the two computations of the measurements differ" >&2; exit 1; }
+	$Qmv $(IMAGE)/attestd.eif $(IMAGE)/attestd.eif.json $B
+	@$(PYTHON) image/closure $(ENCLAVE)
+	@sha384sum $B/attestd.eif
 	@cat $B/attestd.eif.json
 
 # Images are built in folders of their own, too, which compilers take a minute for: PYTEST='-m "not slow"' leaves that out.
