@@ -31,8 +31,8 @@ enum {
 	HEARTBEAT_SECONDS = 10,
 };
 
-static const struct pid1_mount dev = {"/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, NULL};
-static const struct pid1_mount proc = {"/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL};
+static const struct pid1_place dev = {"/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, NULL};
+static const struct pid1_place proc = {"/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL};
 
 static void open_console(void)
 {
@@ -68,7 +68,7 @@ static void insert_modules(void)
 	static char order[ORDER_BYTES];
 	int count = 0;
 
-	(void)pid1_read(MODULES "/order", order, sizeof order);
+	pid1_read(MODULES "/order", order, sizeof order);
 	for (char *line = order; *line != '\0'; count++) {
 		char *end = line + strcspn(line, "\n");
 		char *next = *end == '\0' ? end : end + 1;
@@ -171,7 +171,7 @@ int main(void)
 	pid1_mount(&proc);
 	insert_modules();
 
-	(void)pid1_read("/proc/cmdline", cmdline, sizeof cmdline);
+	pid1_read("/proc/cmdline", cmdline, sizeof cmdline);
 	const char *setting = heartbeat_setting(cmdline);
 	if (setting == NULL || strcmp(setting, HEARTBEAT_NONE) != 0) {
 		const struct sockaddr_vm to = heartbeat_address(setting);

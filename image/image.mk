@@ -61,7 +61,7 @@ eif-all: $(IMAGE)/boot rootfs-all
 	$Qimage/measure $(IMAGE)/attestd.eif | cmp - $(IMAGE)/attestd.eif.json || \
 		{ echo "the two computations of the measurements differ" >&2; exit 1; }
 	$Qmv $(IMAGE)/attestd.eif $(IMAGE)/attestd.eif.json $B
-	@$(PYTHON) image/closure $(ENCLAVE)
+	@$(IMAGEPY) image/closure $(ENCLAVE)
 	@sha384sum $B/attestd.eif
 	@cat $B/attestd.eif.json
 

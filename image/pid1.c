@@ -59,13 +59,13 @@ void pid1_fail(const char *format, ...)
 	pid1_end(3);
 }
 
-void pid1_mount(const struct pid1_mount *m)
+void pid1_mount(const struct pid1_place *m)
 {
 	if (mount(m->type, m->where, m->type, m->flags, m->options) != 0)
 		pid1_fail("cannot mount %s on %s: %s", m->type, m->where, strerror(errno));
 }
 
-size_t pid1_read(const char *path, char *to, size_t size)
+void pid1_read(const char *path, char *to, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	size_t n = 0;
@@ -86,5 +86,4 @@ size_t pid1_read(const char *path, char *to, size_t size)
 	to[n] = '\0';
 	if (strlen(to) != n)
 		pid1_fail("%s has a NUL byte in it", path);
-	return n;
 }

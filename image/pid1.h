@@ -7,14 +7,14 @@
 #define PID1_PATH "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* Where something belongs, how and with which mount(2) options. */
-struct pid1_mount {
+struct pid1_place {
 	const char *where;
 	const char *type;
 	unsigned long flags;
 	const char *options;
 };
 
-/* Writes one line to the console (standard error), with the program's name before it. */
+/* Writes one line to the console (standard error), with the program's name before it; cut off at 512 bytes. */
 void pid1_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Ends the enclave when this is the kernel's first process, else this process with `status`. Nothing hangs, nobody gets
@@ -25,10 +25,10 @@ _Noreturn void pid1_end(int status);
 _Noreturn void pid1_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Mounts it, and fails if that is not possible. */
-void pid1_mount(const struct pid1_mount *m);
+void pid1_mount(const struct pid1_place *m);
 
-/* Reads a whole file of at most size - 1 bytes, ends it with a NUL, and returns its length. Fails if it cannot be read,
- * is longer, or has a NUL in it. */
-size_t pid1_read(const char *path, char *to, size_t size);
+/* Reads a whole file of at most size - 1 bytes, and ends it with a NUL. Fails if it cannot be read, is longer, or has a
+ * NUL in it. */
+void pid1_read(const char *path, char *to, size_t size);
 
 #endif

@@ -55,6 +55,16 @@ struct program_user programs_user(const char *passwd, const char *name)
 	return found;
 }
 
+/* The first control character, which would be taken for a part of a word and upset what programs_print says. 0: none.
+ */
+static unsigned control(const char *text)
+{
+	for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++)
+		if (*c < 0x20 || *c == 0x7f)
+			return *c;
+	return 0;
+}
+
 static void look_up_user(struct program *p, const struct programs_files *from, int line)
 {
 	p->is = programs_user(from->passwd, p->user);
@@ -65,6 +75,9 @@ static void look_up_user(struct program *p, const struct programs_files *from, i
 	if (p->is.home[0] != '/' || strlen(p->is.home) > PROGRAMS_HOME_MAX)
 		pid1_fail("%s: the home of %s is no absolute path of at most %d bytes", from->passwd, p->user,
 			  PROGRAMS_HOME_MAX);
+	if (control(p->is.home) != 0)
+		pid1_fail("%s: the home of %s has a control character (byte 0x%02x)", from->passwd, p->user,
+			  control(p->is.home));
 	add_groups(p, from->group);
 }
 
@@ -83,11 +96,9 @@ static void read_line(struct programs *all, char *text, const struct programs_fi
 {
 	if (strlen(text) > PROGRAMS_LINE_MAX)
 		pid1_fail("%s:%d: the line is longer than %d bytes", from->start, line, PROGRAMS_LINE_MAX);
-	/* A tab or a carriage return would silently be a part of an argument. */
-	for (const char *c = text; *c != '\0'; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			pid1_fail("%s:%d: a control character (byte 0x%02x): what separates words are spaces",
-				  from->start, line, (unsigned)*c);
+	if (control(text) != 0)
+		pid1_fail("%s:%d: a control character (byte 0x%02x): what separates words are spaces", from->start,
+			  line, control(text));
 	char *user = next_word(&text);
 	if (user == NULL || *user == '#')
 		return;
@@ -109,7 +120,7 @@ void programs_read(struct programs *all, const struct programs_files *from)
 {
 	int line = 1;
 
-	(void)pid1_read(from->start, all->text, sizeof all->text);
+	pid1_read(from->start, all->text, sizeof all->text);
 	for (char *text = all->text; *text != '\0'; line++) {
 		char *end = text + strcspn(text, "\n");
 		char *next = *end == '\0' ? end : end + 1;
@@ -124,9 +135,9 @@ void programs_read(struct programs *all, const struct programs_files *from)
 void programs_print(const struct programs *all)
 {
 	for (const struct program *p = all->p; p < all->p + all->n; p++) {
-		(void)printf("%s %u %u %s", p->user, (unsigned)p->is.uid, (unsigned)p->is.gid, p->is.home);
+		(void)printf("%s\t%u\t%u\t%s", p->user, (unsigned)p->is.uid, (unsigned)p->is.gid, p->is.home);
 		for (char *const *arg = p->argv; *arg != NULL; arg++)
-			(void)printf(" %s", *arg);
+			(void)printf("\t%s", *arg);
 		(void)printf("\n");
 	}
 }

@@ -3,7 +3,6 @@
 #define IMAGE_PROGRAMS_H
 
 #include <stddef.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 enum {
@@ -13,7 +12,6 @@ enum {
 	PROGRAMS_ARGS_MAX = 64,	  /* with the path, without the user */
 	PROGRAMS_GROUPS_MAX = 32,
 	PROGRAMS_HOME_MAX = 128,
-	RESTARTS_MAX = 5,
 };
 
 struct program_user {
@@ -28,12 +26,6 @@ struct program {
 	struct program_user is;
 	gid_t groups[PROGRAMS_GROUPS_MAX];
 	size_t n_groups;
-
-	/* supervise.c's own: */
-	pid_t pid;			/* 0: it does not run */
-	int64_t start_at;		/* when it is to be started, in milliseconds */
-	int64_t restarts[RESTARTS_MAX]; /* a ring of when it was restarted */
-	unsigned restarted;		/* how often, in all */
 };
 
 struct programs {
@@ -55,12 +47,7 @@ struct program_user programs_user(const char *passwd, const char *name);
 /* Reads them. Each fault is told on standard error with its file and line and ends the enclave (pid1_fail). */
 void programs_read(struct programs *all, const struct programs_files *from);
 
-/* Prints them, a line each: user, uid, gid, home, and the command. */
+/* Prints them, a line each, with a tab between fields: user, uid, gid, home, and each word of the command. */
 void programs_print(const struct programs *all);
-
-/* Starts them and keeps them running (supervise.c says how) until one ends for good or SIGTERM comes, then stops all of
- * them and returns the exit status: 0 after SIGTERM, else 1. The calling process must have SIGTERM, SIGINT and SIGCHLD
- * blocked. */
-int programs_supervise(struct programs *all);
 
 #endif

@@ -7,6 +7,7 @@ folders that file systems are mounted on. No shell, no loader's cache, no locale
 
 import io
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -21,11 +22,17 @@ HERE = Path(__file__).resolve().parent
 MERGED = ("bin", "lib", "lib64", "sbin")
 # Mounted over at the start, so that nothing in them would ever be seen.
 COVERED = ("dev", "proc", "run", "sys", "tmp", "var/lib/attestd")
-CONFIG, START = "etc/attestd/attestd.conf", "etc/attestd/start"
+# Made by start.c, in what it mounts.
+MADE = "run/attestd"
+ATTESTD, START = "usr/bin/attestd", "etc/attestd/start"
+# Less than DRAIN_MS of supervise.c, which attestd also has to end in.
+DRAIN_MAX = 15
 
 
 def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]})
+    # File names and words have any bytes.
+    env = {"PATH": os.environ["PATH"]}
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="surrogateescape", check=False, env=env)
     if done.returncode != 0:
         raise Fault((done.stderr or done.stdout).strip() or f"{command[0]} failed")
     return done.stdout
@@ -72,8 +79,8 @@ def find(tree, path):
     for _ in range(40):
         parts, path = path.strip("/").split("/"), ""
         for i, part in enumerate(parts):
-            path = os.path.normpath(os.path.join(path, part)).lstrip("/")
-            node = tree.get(path)
+            path = os.path.normpath(os.path.join("/", path, part)).lstrip("/")
+            node = tree.get(path) if path else folder()
             if node is None:
                 return None
             if node.is_link():
@@ -85,20 +92,77 @@ def find(tree, path):
     return None
 
 
+def runs(tree, path, depth=5):
+    """Whether the kernel can start it: an executable file, and so is the interpreter that a script names."""
+    node = find(tree, path)
+    if node is None or not stat.S_ISREG(node.mode) or not node.mode & stat.S_IXOTH:
+        raise Fault(f"{path} is not in the image as an executable file")
+    if node.data.startswith(b"#!"):
+        # As the kernel reads it, to which a carriage return is a part of the name.
+        interpreter = re.match(rb"#![ \t]*([^ \t\n]*)", node.data)[1]
+        if not interpreter or depth == 0:
+            raise Fault(f"{path} is a script that leads to no interpreter")
+        try:
+            runs(tree, os.fsdecode(interpreter), depth - 1)
+        except Fault as fault:
+            raise Fault(f"{path} is a script, and its interpreter {fault}") from None
+    elif not node.data.startswith(b"\x7fELF"):
+        raise Fault(f"{path} is neither an ELF program nor a script that begins with #!")
+
+
+def serve_options(words):
+    """The options of `attestd serve`, (name, value) each."""
+    words = iter(words)
+    for word in words:
+        name, joined, value = word.partition("=")
+        yield name.removeprefix("--"), value if joined else next(words, "")
+
+
+def check_attestd(tree, attestd, home, words):
+    """Holds the configuration that attestd will be started with against attestd's own judgement."""
+    path, sets = "", []
+    with tempfile.TemporaryDirectory() as t:
+        for name, value in serve_options(words):
+            if name == "config":
+                path = os.path.join(home, value)
+                node = find(tree, path)
+                if node is None or not stat.S_ISREG(node.mode):
+                    raise Fault(f"{path}, which --config names, is not in the image as a file")
+                Path(t, "config").write_bytes(node.data)
+                sets += ["--config", f"{t}/config"]
+            else:
+                sets += ["--set", value if name == "set" else f"{name}={value}"]
+        try:
+            run(attestd, "config", "check", *sets)
+            shown = run(attestd, "config", "show", *sets)
+        except Fault as fault:
+            raise Fault(str(fault).replace(f"{t}/config", path)) from None
+    drain = int(re.search(r"^drain_timeout = (\d+)$", shown, re.M)[1])
+    if drain > DRAIN_MAX:
+        raise Fault(f"drain_timeout is {drain}, and more than {DRAIN_MAX}: /sbin/start kills attestd after 20 s")
+
+
 def check(tree, attestd, start):
     """What would only show in the enclave, where nobody sees why it ended."""
     with tempfile.TemporaryDirectory() as t:
-        for name in (START, CONFIG, "etc/passwd", "etc/group"):
+        for name in (START, "etc/passwd", "etc/group"):
             node = find(tree, name)
             if node is None:
                 raise Fault(f"there is no /{name}")
             Path(t, os.path.basename(name)).write_bytes(node.data)
-        run(attestd, "config", "check", "--config", f"{t}/attestd.conf")
-        for line in run(start, "--check", f"{t}/start", f"{t}/passwd", f"{t}/group").splitlines():
-            program = line.split(" ")[4]
-            node = find(tree, program)
-            if node is None or not stat.S_ISREG(node.mode) or not node.mode & stat.S_IXOTH:
-                raise Fault(f"/{START}: {program} is not in the image as an executable file")
+        programs = run(start, "--check", f"{t}/start", f"{t}/passwd", f"{t}/group")
+    there = tree | {MADE: folder()}
+    for line in programs.removesuffix("\n").split("\n"):
+        user, _, _, home, program, *words = line.split("\t")
+        try:
+            runs(tree, program)
+            node = find(there, home)
+            if node is None or not node.is_folder():
+                raise Fault(f"{home}, the home of {user}, is not in the image as a folder")
+            if find(tree, program) is find(tree, ATTESTD) and words[:1] == ["serve"]:
+                check_attestd(tree, attestd, home, words[1:])
+        except Fault as fault:
+            raise Fault(f"/{START}: {fault}") from None
 
 
 def collect(attestd, start, more):
@@ -108,9 +172,9 @@ def collect(attestd, start, more):
     for path in MERGED:
         put(tree, f"usr/{path}", folder())
         put(tree, path, link(f"usr/{path}"))
-    put(tree, "usr/bin/attestd", read(attestd, True))
+    put(tree, ATTESTD, read(attestd, True))
     put(tree, "usr/sbin/start", read(start, True))
-    for path in run(HERE / "closure", "--paths", attestd).splitlines():
+    for path in run(sys.executable, "-s", HERE / "closure", "--paths", attestd).splitlines():
         put(tree, placed(path), read(path, True))
     for root in (HERE / "root", more):
         if root:

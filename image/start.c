@@ -2,13 +2,13 @@
  *
  * It runs after boot.c, or after AWS's own init when it is the ENTRYPOINT of an image for nitro-cli build-enclave: then
  * much is there already, and it may not be the first process. `start --check START PASSWD GROUP` only reads those
- * files, and prints what would be started. */
+ * files, and prints what would be started (programs_print). */
 #include "pid1.h"
 #include "programs.h"
+#include "supervise.h"
 
 #include <errno.h>
 #include <net/if.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -24,7 +24,7 @@
 
 enum { PATH_BYTES = 64 };
 
-static const struct pid1_mount mounts[] = {
+static const struct pid1_place mounts[] = {
 	{"/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
 	{"/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
 	{"/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, NULL},
@@ -73,11 +73,11 @@ int main(int argc, char **argv)
 {
 	static struct programs all;
 	struct programs_files files = {"/etc/attestd/start", "/etc/passwd", "/etc/group"};
-	sigset_t set;
 
 	if (argc == 5 && strcmp(argv[1], "--check") == 0) {
 		files = (struct programs_files){argv[2], argv[3], argv[4]};
 		programs_read(&all, &files);
+		(void)programs_user(files.passwd, ATTESTD);
 		programs_print(&all);
 		return 0;
 	}
@@ -86,13 +86,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 
-	/* Blocked from the beginning on: the kernel drops what its first process has no handler for, but keeps what is
-	 * blocked for sigtimedwait. */
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGCHLD);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigprocmask(SIG_SETMASK, &set, NULL);
+	supervise_block();
 	if (getpid() != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
 		pid1_fail("cannot adopt orphans: %s", strerror(errno));
 	(void)umask(0022);
@@ -105,5 +99,5 @@ int main(int argc, char **argv)
 	give(RUN_DIR, 0750, &attestd);
 	give(STATE_DIR, 0700, &attestd);
 	programs_read(&all, &files);
-	pid1_end(programs_supervise(&all));
+	pid1_end(supervise_run(&all));
 }

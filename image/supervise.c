@@ -3,13 +3,15 @@
  * One that ends by a signal or with another exit status than 0, 1 and 2 is started again after a second; with one of
  * those it has nothing left to do, or would fail in the same way again, and the enclave ends. So it does when one was
  * restarted RESTARTS_MAX times within a minute. */
+#include "supervise.h"
+
 #include "pid1.h"
-#include "programs.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -19,12 +21,26 @@
 #include <unistd.h>
 
 enum {
+	RESTARTS_MAX = 5,
 	RESTART_AFTER_MS = 1000,
 	RESTARTS_WINDOW_MS = 60 * 1000,
-	DRAIN_MS = 20 * 1000, /* longer than attestd's drain_timeout */
+	DRAIN_MS = 20 * 1000, /* rootfs.py allows attestd's drain_timeout less */
 	DESCRIPTORS = 131072,
 	LOCKED_BYTES = 1024 * 1024,
 	START_FAILED = 2,
+};
+
+struct child {
+	const struct program *is;
+	pid_t pid;			/* 0: it does not run */
+	int64_t start_at;		/* when it is to be started, in milliseconds */
+	int64_t restarts[RESTARTS_MAX]; /* a ring of when it was restarted */
+	unsigned restarted;		/* how often, in all */
+};
+
+struct children {
+	struct child c[PROGRAMS_MAX];
+	size_t n;
 };
 
 static int64_t now_ms(void)
@@ -94,104 +110,119 @@ static _Noreturn void run(const struct program *p)
 	_exit(START_FAILED);
 }
 
-static void launch(struct program *p)
+static void launch(struct child *c)
 {
 	pid_t pid = fork();
 
 	if (pid == 0)
-		run(p);
+		run(c->is);
 	if (pid < 0) {
-		pid1_say("cannot start %s: %s", p->argv[0], strerror(errno));
-		p->start_at = now_ms() + RESTART_AFTER_MS;
+		pid1_say("cannot start %s: %s", c->is->argv[0], strerror(errno));
+		c->start_at = now_ms() + RESTART_AFTER_MS;
 		return;
 	}
-	p->pid = pid;
+	c->pid = pid;
 }
 
 /* Looks at how it ended. True: it is to be started again, and start_at is set. */
-static int restarts(struct program *p, int status)
+static int restarts(struct child *c, int status)
 {
 	int64_t now = now_ms();
 
 	if (WIFEXITED(status)) {
-		pid1_say("%s ended with exit status %d", p->argv[0], WEXITSTATUS(status));
+		pid1_say("%s ended with exit status %d", c->is->argv[0], WEXITSTATUS(status));
 		if (WEXITSTATUS(status) <= 2)
 			return 0;
 	} else {
-		pid1_say("%s was ended by signal %d (%s)", p->argv[0], WTERMSIG(status), strsignal(WTERMSIG(status)));
+		pid1_say("%s was ended by signal %d (%s)", c->is->argv[0], WTERMSIG(status),
+			 strsignal(WTERMSIG(status)));
 	}
-	int64_t *oldest = &p->restarts[p->restarted % RESTARTS_MAX];
-	if (p->restarted >= RESTARTS_MAX && now - *oldest < RESTARTS_WINDOW_MS) {
-		pid1_say("%s was restarted %d times within %d s: no more", p->argv[0], RESTARTS_MAX,
+	int64_t *oldest = &c->restarts[c->restarted % RESTARTS_MAX];
+	if (c->restarted >= RESTARTS_MAX && now - *oldest < RESTARTS_WINDOW_MS) {
+		pid1_say("%s was restarted %d times within %d s: no more", c->is->argv[0], RESTARTS_MAX,
 			 RESTARTS_WINDOW_MS / 1000);
 		return 0;
 	}
 	*oldest = now;
-	p->restarted++;
-	p->start_at = now + RESTART_AFTER_MS;
+	c->restarted++;
+	c->start_at = now + RESTART_AFTER_MS;
 	return 1;
 }
 
 /* ---- all of them ---- */
 
-static void signal_all(const struct programs *all, int sig)
+static void signal_all(const struct children *all, int sig)
 {
-	for (const struct program *p = all->p; p < all->p + all->n; p++)
+	for (const struct child *c = all->c; c < all->c + all->n; c++)
 		/* Its whole group, as systemd does; a child that has no group of its own yet gets it alone. */
-		if (p->pid != 0 && kill(-p->pid, sig) != 0)
-			(void)kill(p->pid, sig);
+		if (c->pid != 0 && kill(-c->pid, sig) != 0)
+			(void)kill(c->pid, sig);
 }
 
-static size_t running(const struct programs *all)
+static size_t running(const struct children *all)
 {
 	size_t n = 0;
 
-	for (const struct program *p = all->p; p < all->p + all->n; p++)
-		n += p->pid != 0;
+	for (const struct child *c = all->c; c < all->c + all->n; c++)
+		n += c->pid != 0;
 	return n;
 }
 
 /* Collects every child that has ended, orphans of others among them. True: one of the programs ended for good. */
-static int reap(struct programs *all)
+static int reap(struct children *all)
 {
 	int status, over = 0;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		for (struct program *p = all->p; p < all->p + all->n; p++) {
-			if (p->pid != pid)
+		for (struct child *c = all->c; c < all->c + all->n; c++) {
+			if (c->pid != pid)
 				continue;
-			p->pid = 0;
-			over |= !restarts(p, status);
+			c->pid = 0;
+			over |= !restarts(c, status);
 		}
 	}
 	return over;
 }
 
 /* Starts what is due, and returns when the next is; INT64_MAX: none. */
-static int64_t start_due(struct programs *all)
+static int64_t start_due(struct children *all)
 {
 	int64_t next = INT64_MAX;
 
-	for (struct program *p = all->p; p < all->p + all->n; p++) {
-		if (p->pid == 0 && p->start_at <= now_ms())
-			launch(p);
-		if (p->pid == 0 && p->start_at < next)
-			next = p->start_at;
+	for (struct child *c = all->c; c < all->c + all->n; c++) {
+		if (c->pid == 0 && c->start_at <= now_ms())
+			launch(c);
+		if (c->pid == 0 && c->start_at < next)
+			next = c->start_at;
 	}
 	return next;
 }
 
-/* Waits for one of the three signals until `until`. 0: none came. */
-static int wait_signal(int64_t until)
+static sigset_t awaited(void)
 {
-	struct timespec t = {0};
 	sigset_t set;
 
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGCHLD);
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGINT);
+	return set;
+}
+
+void supervise_block(void)
+{
+	/* The kernel drops what its first process has no handler for, but keeps what is blocked for sigtimedwait. */
+	const sigset_t set = awaited();
+
+	(void)sigprocmask(SIG_SETMASK, &set, NULL);
+}
+
+/* Waits for an awaited signal until `until`. 0: none came. */
+static int wait_signal(int64_t until)
+{
+	struct timespec t = {0};
+	const sigset_t set = awaited();
 	int64_t ms = until == INT64_MAX ? INT64_MAX : until - now_ms();
 	if (ms > 0 && ms != INT64_MAX)
 		t = (struct timespec){.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
@@ -199,7 +230,7 @@ static int wait_signal(int64_t until)
 	return sig < 0 ? 0 : sig;
 }
 
-static void stop_all(struct programs *all)
+static void stop_all(struct children *all)
 {
 	int64_t until = now_ms() + DRAIN_MS;
 
@@ -214,19 +245,22 @@ static void stop_all(struct programs *all)
 	}
 }
 
-int programs_supervise(struct programs *all)
+int supervise_run(const struct programs *programs)
 {
+	struct children all = {.n = programs->n};
 	int status = 1;
 
+	for (size_t i = 0; i < all.n; i++)
+		all.c[i].is = &programs->p[i];
 	for (;;) {
-		int sig = wait_signal(start_due(all));
-		if (reap(all))
+		int sig = wait_signal(start_due(&all));
+		if (reap(&all))
 			break;
 		if (sig == SIGTERM || sig == SIGINT) {
 			status = 0;
 			break;
 		}
 	}
-	stop_all(all);
+	stop_all(&all);
 	return status;
 }

@@ -1,4 +1,4 @@
-"""The same tree gives the same bytes, in whatever folder, by whomever, and with whatever settings it is built."""
+"""The same tree gives the same bytes, in whatever folder and with whatever settings it is built."""
 
 import hashlib
 import os
@@ -26,7 +26,7 @@ def make(tree, umask, settings, *what):
     return {name: hashlib.sha384((tree / "build" / name).read_bytes()).hexdigest() for name in OUTPUTS}
 
 
-def test_two_folders_and_two_users_give_the_same_image(tmp_path, enclave):
+def test_two_folders_homes_and_umasks_give_the_same_image(tmp_path, enclave):
     one = make(copied(tmp_path / "one"), 0o022, {"HOME": "/root", "TZ": "UTC", "LC_ALL": "C.UTF-8"}, f"ENCLAVE={enclave}", "rootfs-all", "eif-all")
     other = copied(tmp_path / "quite" / "another")
     os.mkdir(tmp_path / "home")

@@ -181,8 +181,18 @@ def test_an_agent_and_its_line_go_into_the_image(enclave, start, more):
         ("etc/attestd/start", b"nobody1 /usr/bin/attestd\n", "no user nobody1"),
         ("etc/attestd/start", b"attestd /etc/passwd\n", "/etc/passwd is not in the image as an executable"),
         ("etc/attestd/start", b"attestd /usr/bin\n", "/usr/bin is not in the image as an executable"),
-        ("etc/attestd/attestd.conf", b"listen = 0.0.0.0:80\n", "listen"),
-        ("etc/attestd/attestd.conf", b"nsm = simulator\n", "nsm must be"),
+        ("etc/attestd/start", b"attestd /usr/bin/attestd serve --config /etc/attestd/missing.conf\n", "/etc/attestd/missing.conf, which --config names"),
+        ("etc/attestd/start", b"attestd /usr/bin/attestd serve --nsm device --config=mine.conf\n", "/var/lib/attestd/mine.conf, which --config names"),
+        ("etc/attestd/start", b"attestd /bin/attestd serve --config /etc/passwd\n", "/etc/passwd:1"),
+        ("etc/attestd/start", b"attestd /usr/bin/attestd serve --set drain_timeout=16\n", "drain_timeout is 16, and more than 15"),
+        ("etc/attestd/start", b"attestd /usr/bin/attestd serve --nsm simulator\n", "nsm must be"),
+        ("etc/attestd/start", b"attestd /usr/bin/attestd serve --what ever\n", "what"),
+        ("etc/passwd", b"attestd:x:100:100::/my home:/x\n", "/my home, the home of attestd, is not in the image as a folder"),
+        ("etc/passwd", b"attestd:x:100:100::/etc/passwd:/x\n", "/etc/passwd, the home of attestd, is not in the image as a folder"),
+        ("etc/passwd", b"root:x:0:0::/:/x\n", "no user attestd"),
+        ("etc/attestd/attestd.conf", b"listen = 0.0.0.0:80\n", "/etc/attestd/start: attestd: listen"),
+        ("etc/attestd/attestd.conf", b"drain_timeout = 300\n", "drain_timeout is 300, and more than 15"),
+        ("etc/attestd/attestd.conf", b"unknown = 1\n", "/etc/attestd/attestd.conf:1: "),
         ("run/x", b"", "would be hidden"),
         ("var/lib/attestd/x", b"", "would be hidden"),
         ("usr/bin", b"", "/usr/bin is there already"),
@@ -193,6 +203,41 @@ def test_what_would_only_fail_in_the_enclave_is_refused(path, data, told, enclav
     write(more, path, data)
     with pytest.raises(FAULT, match=told):
         collect(enclave, start, more)
+
+
+@pytest.mark.parametrize(
+    "data, told",
+    [
+        (b"#!/bin/sh\n", "is a script, and its interpreter /bin/sh is not in the image"),
+        (b"#! /opt/text -x\n", "its interpreter /opt/text is neither an ELF program nor a script"),
+        (b"#!/opt/elf\r\n", "its interpreter /opt/elf\r is not in the image"),
+        (b"#!/opt/run\n", "leads to no interpreter"),
+        (b"#!\n", "leads to no interpreter"),
+        (b"", "is neither an ELF program nor a script"),
+        (b"#!/opt/elf -x\n", None),
+        (b"#! \t/opt/elf", None),
+        (b"#!/opt/script\n", None),
+    ],
+)
+def test_an_agent_is_a_program_or_has_its_interpreter_beside_it(data, told, enclave, start, more):
+    for name, content in (("run", data), ("elf", b"\x7fELF"), ("text", b"echo"), ("script", b"#!/opt/elf\n")):
+        write(more, f"opt/{name}", content, 0o755)
+    write(more, "etc/attestd/start", b"agent /opt/run\n")
+    if told is None:
+        assert collect(enclave, start, more)["opt/run"].data == data
+    else:
+        with pytest.raises(FAULT, match=told):
+            collect(enclave, start, more)
+
+
+def test_homes_and_configurations_may_be_elsewhere(enclave, start, more):
+    write(more, "srv/my home/mine.conf", b"drain_timeout = 15\nlisten = unix:/run/attestd/x\n")
+    # Nothing reads this one then.
+    write(more, "etc/attestd/attestd.conf", b"listen = 0.0.0.0:80\n")
+    write(more, "etc/passwd", b"attestd:x:100:100::/srv/my home:/x\nagent:x:101:101::/run/attestd:/x\nother:x:102:102::/:/x\n")
+    line = b"attestd /bin/attestd serve --config mine.conf --listen 127.0.0.1:1 --set log_level=debug\n"
+    write(more, "etc/attestd/start", line + b"agent /usr/bin/attestd version\nother /usr/bin/attestd version \xff\xc2\x85 x\n")
+    assert "srv/my home" in collect(enclave, start, more)
 
 
 def test_a_pipe_and_an_unreadable_folder_are_refused(enclave, start, more, tmp_path):
@@ -210,6 +255,7 @@ def test_links_in_the_tree_are_followed_and_loops_end():
     ramdisk.put(tree, "usr/y", ramdisk.link("../bin/x"))
     ramdisk.put(tree, "loop", ramdisk.link("/loop"))
     assert rootfs.find(tree, "/bin/x") == rootfs.find(tree, "usr/y") == tree["usr/bin/x"]
+    assert rootfs.find(tree, "/").is_folder() and rootfs.find(tree, "/usr/../../bin/x") == tree["usr/bin/x"]
     assert rootfs.find(tree, "/loop") is rootfs.find(tree, "/bin/z") is None
 
 

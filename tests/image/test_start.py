@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import pytest
+import rootfs
 from conftest import IMAGE
 
 PASSWD = "root:x:0:0::/:/x\nattestd:x:100:100::/var/lib/attestd:/x\nagent:x:101:101::/:/x\nstaff:x:102:0::/:/x\nlost:x:103:103::here:/x\n"
@@ -35,7 +36,7 @@ def test_programs_are_read_with_their_users(check):
     done = check("# a comment\n\n   # another\nattestd /usr/bin/attestd serve  --nsm  device \n  agent /a #not-a-comment \"x y\"")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        "attestd 100 100 /var/lib/attestd /usr/bin/attestd serve --nsm device\nagent 101 101 / /a #not-a-comment \"x y\"\n"
+        "attestd\t100\t100\t/var/lib/attestd\t/usr/bin/attestd\tserve\t--nsm\tdevice\nagent\t101\t101\t/\t/a\t#not-a-comment\t\"x\ty\"\n"
     )
 
 
@@ -69,13 +70,22 @@ def test_a_user_may_be_in_so_many_groups(check):
     assert "more than 32 groups" in check("agent /a\n", groups(33)).stderr
 
 
-def home(n):
-    return "agent:x:101:101::/" + "h" * (n - 1) + ":/x\n"
+def home(path):
+    return f"attestd:x:100:100::/:/x\nagent:x:101:101::{path}:/x\n"
 
 
 def test_a_home_may_be_so_long(check):
-    assert check("agent /a\n", passwd=home(128)).returncode == 0
-    assert "at most 128 bytes" in check("agent /a\n", passwd=home(129)).stderr
+    assert check("agent /a\n", passwd=home("/" + "h" * 127)).returncode == 0
+    assert "at most 128 bytes" in check("agent /a\n", passwd=home("/" + "h" * 128)).stderr
+
+
+def test_a_home_may_have_spaces_but_no_tab(check):
+    assert check("agent /a\n", passwd=home("/my home")).stdout == "agent\t101\t101\t/my home\t/a\n"
+    assert "the home of agent has a control character (byte 0x09)" in check("agent /a\n", passwd=home("/my\thome")).stderr
+
+
+def test_the_user_that_folders_are_given_to_must_be_there(check):
+    assert "there is no user attestd in" in check("agent /a\n", passwd="agent:x:101:101::/:/x\n").stderr
 
 
 @pytest.mark.parametrize(
@@ -101,7 +111,7 @@ def test_what_is_wrong_is_told_with_its_line(text, told, check):
 
 
 def test_bytes_beyond_ascii_are_parts_of_words(check):
-    assert check("agent /a é\n".encode()).stdout == "agent 101 101 / /a é\n"
+    assert check("agent /a é\n".encode()).stdout == "agent\t101\t101\t/\t/a\té\n"
 
 
 def test_wrong_use_is_told(start):
@@ -305,7 +315,7 @@ def test_a_program_that_does_not_drain_is_not_waited_for_forever(bare):
     bare.boot("agent /bin/actor stubborn", "attestd /bin/actor drain").wait_for("ready", 2)
     os.kill(bare.pid(), signal.SIGTERM)
     told = bare.ended()
-    assert "drained\n" in told and "not all programs ended within 20 s\n" in told and bare.process.returncode == REBOOTED
+    assert "drained\n" in told and f"not all programs ended within {rootfs.DRAIN_MAX + 5} s\n" in told and bare.process.returncode == REBOOTED
 
 
 @pytest.mark.parametrize(
@@ -330,4 +340,4 @@ def test_what_is_missing_is_told_in_one_line_and_ends_the_enclave(path, told, ba
 def test_the_start_file_of_the_image_is_one_that_it_reads(check):
     root = IMAGE / "root/etc"
     done = check((root / "attestd/start").read_text(), (root / "group").read_text(), (root / "passwd").read_text())
-    assert done.stdout == "attestd 100 100 /var/lib/attestd /usr/bin/attestd serve --config /etc/attestd/attestd.conf --nsm device\n"
+    assert done.stdout.split() == "attestd 100 100 /var/lib/attestd /usr/bin/attestd serve --config /etc/attestd/attestd.conf --nsm device".split()
