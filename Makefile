@@ -237,8 +237,8 @@ valgrind: build/deps.valgrind ## unit tests and the smoke tests under valgrind
 	+$(MAKE) --no-print-directory V=valgrind e2e PYTEST='--ignore=tests/e2e/test_lint.py -m smoke $(PYTEST)'
 
 .PHONY: clang
-clang: build/deps.clang ## build with clang in build-clang and run the unit tests
-	+$(MAKE) --no-print-directory CC=clang B=build-clang all unit
+clang: build/deps.clang ## build with clang in build-clang, with the image's programs, and run the unit tests
+	+$(MAKE) --no-print-directory CC=clang B=build-clang all build-clang/image/boot build-clang/image/start unit
 
 # What these measure is told in docs/PERFORMANCE.md; with RECORD=1 they put their tables into it.
 RECORD ?=

@@ -115,8 +115,8 @@ bool http_body_heavy(const struct http_req *r);
 const struct tls_peer *http_req_tls(const struct http_req *r); /* NULL: this connection is not TLS */
 struct bytes http_content_type(const struct http_req *r);      /* of a raw body; empty if it has none */
 void http_take_body(struct http_req *r, struct buf *out);      /* out becomes its owner; still counted as in flight */
-/* n more bytes count as in flight until the request ends: what its reply holds that its body did not. ERR_BODIES_FULL,
- * told. */
+/* n more bytes count as in flight until the request ends: what its reply holds that its body did not. Where nothing
+ * else is in flight they pass, however many. ERR_BODIES_FULL, told. */
 enum err http_charge(struct http_req *r, size_t n, struct why *w) MUST_USE;
 struct bytes http_param(const struct http_req *r); /* the path parameter, raw */
 /* The decoded query parameter `name`; *present false if absent. Appends to out. ERR_INVALID: given twice, bad percent

@@ -76,8 +76,8 @@ enum err net_target_parse(struct net_target *out, const char *text, struct why *
 /* "tcp:127.0.0.1:443", "tcp:[::1]:443", "tcp:example.org:443", "unix:/path", "vsock:16:5005": what net_target_parse
  * reads. */
 void net_target_text(const struct net_target *t, char out[NET_TARGET_MAX]);
-/* The addresses that a target has, one unless it is a name; blocks for as long as the system's resolver does. Any
- * thread. ERR_ENVIRONMENT, told. */
+/* The addresses that a target has, one unless it is a name; blocks for as long as the system's resolver does, which is
+ * not asked for `localhost`: 127.0.0.1, then ::1. Any thread. ERR_ENVIRONMENT, told. */
 enum err net_look_up(const struct net_target *t, struct net_addr out[NET_LOOK_UP_MAX], size_t *n,
 		     struct why *w) MUST_USE;
 /* Begins a connection: a non-blocking, close-on-exec descriptor in *fd, and in *under_way whether its end is still to

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "cert.h"
 #include "private_file.h"
+#include "tls.h"
 
 static enum err cannot(const struct output_file *f, const char *reason, struct why *w)
 {
@@ -31,12 +32,14 @@ static bool is_attestation(struct bytes begin)
 	return begins(begin, "{\"attestation_document\":") || begins(begin, "hEShATgi") || begins(begin, "0oREoQE4I");
 }
 
-/* Behind a certificate there may be more of them, or a key. */
+/* And nothing else: behind a certificate there may be a key. */
 static bool is_certificate(struct bytes begin)
 {
-	static const char block[] = "-----BEGIN ";
-	return begin.n <= CERT_PEM_MAX && begins(begin, "-----BEGIN CERTIFICATE-----") &&
-	       memmem(begin.p + 1, begin.n - 1, block, sizeof block - 1) == NULL;
+	struct buf der = BUF_INIT(TLS_CERT_DER_MAX);
+	struct why w = {0};
+	const bool good = tls_cert_read(begin, &der, &w) == ERR_OK;
+	buf_free(&der);
+	return good;
 }
 
 static const struct {

@@ -69,7 +69,7 @@ void private_draft_undo(struct private_draft *d);
 /* One that has no name yet is wiped and removed, else what it took the place of, unless that has another name, too. */
 void private_draft_end(struct private_draft *d);
 
-/* Changes a locked file; the key in what it was before is wiped. */
+/* Changes a locked file; the key in what it was before is wiped, whatever other names that has. */
 enum err private_file_replace(const char *what, const struct private_file *f, struct bytes text,
 			      struct why *w) MUST_USE;
 

@@ -106,6 +106,15 @@ static bool is_leftover(int fd, bool *only_name)
 	return ours;
 }
 
+/* False: a writer has it. Where files cannot be locked nobody has. */
+static bool lock(int fd)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+		return true;
+	errno = EBUSY;
+	return false;
+}
+
 static bool sweep(const char *temporary)
 {
 	const int fd = open_leftover(temporary);
@@ -114,11 +123,7 @@ static bool sweep(const char *temporary)
 			errno = EEXIST;
 		return errno == ENOENT;
 	}
-	bool only_name = false, good = is_leftover(fd, &only_name);
-	if (good && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-		good = false;
-		errno = EBUSY;
-	}
+	bool only_name = false, good = is_leftover(fd, &only_name) && lock(fd);
 	/* Else who had it locked has removed or placed it. */
 	if (good && private_is_at(fd, temporary))
 		good = (!only_name || private_wipe(fd)) && unlink(temporary) == 0; /* as discard_old */
@@ -147,7 +152,7 @@ static int make_temporary(const char *temporary)
 			return -1;
 		if (fd < 0)
 			continue;
-		if ((flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) && private_is_at(fd, temporary))
+		if (lock(fd) && private_is_at(fd, temporary))
 			return fd;
 		(void)close(fd);
 	}
@@ -258,16 +263,19 @@ void private_draft_undo(struct private_draft *d)
 		d->placed = DRAFT_BESIDE;
 }
 
-/* Another name of an old file is somebody's wish to keep it. */
+/* What it holds is not known here: another name of it may be somebody's wish to keep it. Another writer may have swept
+ * it away meanwhile, and have its own draft under that name, locked. */
 static void discard_old(const char *temporary)
 {
 	struct stat st;
 	const int fd = open_leftover(temporary);
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
+	const bool ours = fd < 0 || (lock(fd) && private_is_at(fd, temporary));
+	if (fd >= 0 && ours && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
 		(void)!private_wipe(fd);
+	if (ours)
+		(void)unlink(temporary);
 	if (fd >= 0)
 		(void)close(fd);
-	(void)unlink(temporary);
 }
 
 void private_draft_end(struct private_draft *d)
@@ -276,10 +284,11 @@ void private_draft_end(struct private_draft *d)
 		(void)!private_wipe(d->fd);
 		(void)unlink(d->temporary);
 	}
-	if (d->placed == DRAFT_SWAPPED)
-		discard_old(d->temporary);
+	/* Unlocked first: it may have been replaced in its turn, and then is what is to be discarded. */
 	if (d->fd >= 0)
 		(void)close(d->fd);
+	if (d->placed == DRAFT_SWAPPED)
+		discard_old(d->temporary);
 	free(d->path);
 	free(d->temporary);
 	*d = PRIVATE_DRAFT_NONE;
@@ -287,7 +296,9 @@ void private_draft_end(struct private_draft *d)
 
 /* ---- whole files ---- */
 
-/* That the old file cannot be wiped is no reason to fail: the new one is in its place, and what it holds is counted. */
+/* That the old file cannot be wiped is no reason to fail: the new one is in its place, and what it holds is counted.
+ * Unlike in discard_old, its other names do not spare it: it was read, so it is a session, and as it was before it
+ * would open messages once more. */
 enum err private_file_replace(const char *what, const struct private_file *f, struct bytes text, struct why *w)
 {
 	struct private_draft d = PRIVATE_DRAFT_NONE;

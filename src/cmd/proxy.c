@@ -18,7 +18,7 @@ enum {
 	DRAIN_MAX_S = 3600,
 	CONNECTIONS = 1024,
 	CONNECTIONS_MAX = 100000,
-	PER_SOURCE = 256,
+	PER_SOURCE = 64, /* well below tls_handshakes: one source must not hold all that a server has */
 	REFUSALS_MS = 10000,
 	SPARE_DESCRIPTORS = 64 /* the listeners are counted by themselves */
 };
@@ -38,8 +38,8 @@ static const struct help_row rows[] = {
 	{"--max-connections", "N",
 	 "connections at once (1 to 100000, default 1024); one more is reset. Each may take six descriptors (LimitNOFILE=)"},
 	{"--max-per-source", "N",
-	 "connections at once of one IPv4 address, IPv6 /64, CID, or user of a Unix socket (0 to 100000, default 256; 0: no "
-	 "limit of their own)"},
+	 "connections at once of one IPv4 address, IPv6 /64, CID, or user of a Unix socket (0 to 100000, default 64; 0: no "
+	 "limit of their own); to stay well below tls_handshakes of the server behind"},
 	{"--drain-timeout", "SECONDS",
 	 "how long connections may go on after SIGTERM before they are broken (0 to 3600, default 10)"},
 	{"--log-format", "FORMAT", "text (the default) or json"},

@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -30,14 +29,7 @@ static bool is_local(const struct fetch_url *u)
 		return ntohl(v4.s_addr) >> 24 == 127;
 	if (inet_pton(AF_INET6, u->host, &v6) == 1)
 		return IN6_IS_ADDR_LOOPBACK(&v6);
-	return strcasecmp(u->host, "localhost") == 0;
-}
-
-/* Where /etc/hosts does not tell, a resolver would be asked for the name, and the parent's answers what it likes. */
-static void name_loopback(struct fetch_url *u)
-{
-	if (u->kind == NET_TCP && strcasecmp(u->host, "localhost") == 0)
-		(void)snprintf(u->host, sizeof u->host, "127.0.0.1");
+	return strcasecmp(u->host, "localhost") == 0; /* which no resolver is asked for (net_look_up) */
 }
 
 enum err remote_init_local(struct remote *r, const char *url, struct why *w)
@@ -50,10 +42,8 @@ enum err remote_init_local(struct remote *r, const char *url, struct why *w)
 			w, ERR_USAGE,
 			"--url: a server's local listener, which alone takes plaintext, speaks no TLS: give http:// on "
 			"loopback, or unix:PATH");
-	if (is_local(&r->url)) {
-		name_loopback(&r->url);
+	if (is_local(&r->url))
 		return ERR_OK;
-	}
 	return why_set(
 		w, ERR_USAGE,
 		"--url: this would hand your plaintext to %s%.100s. It is the agent's way, inside the enclave, and "

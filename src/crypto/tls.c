@@ -14,7 +14,7 @@
 enum {
 	READS_A_CALL = 2,      /* of the socket, a record's worth each */
 	HANDSHAKE_READS = 16,  /* the same, of a step of the handshake */
-	OWN_MESSAGES_MAX = 32, /* between two pieces of data */
+	OWN_MESSAGES_MAX = 32, /* between two pieces of data, of either direction */
 };
 
 struct tls {
@@ -224,6 +224,9 @@ enum tls_step tls_write(struct tls *t, struct bytes in, size_t *n, struct why *w
 {
 	begin(t, READS_A_CALL);
 	const int r = SSL_write_ex(t->ssl, in.p, in.n, n);
+	/* Who takes a long reply may say something of TLS's own all along. */
+	if (r == 1)
+		t->own_messages = 0;
 	return r == 1 ? TLS_DONE : step_of(t, r, "writing to TLS", w);
 }
 

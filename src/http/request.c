@@ -124,14 +124,21 @@ static int64_t inflight(const struct http_server *s)
 	return all;
 }
 
+/* Alone it passes, however long: what was stored under larger limits must come out again. Bodies come in pieces smaller
+ * than any limit. */
+static bool has_room(int64_t used, size_t n, int64_t most)
+{
+	return used == 0 || used + (int64_t)n <= most;
+}
+
 enum err http_charge(struct http_req *r, size_t n, struct why *w)
 {
 	struct http_server *s = r->server;
 	const size_t i = http_reach_index(r->reach);
-	const int64_t all = inflight(s) + (int64_t)n, local = s->inflight[http_reach_index(HTTP_LOCAL)];
-	if (all > s->options.max_inflight ||
-	    (r->reach != HTTP_LOCAL &&
-	     (s->inflight[i] + (int64_t)n > s->options.share[i].inflight || all - local > s->outside_inflight))) {
+	const int64_t all = inflight(s), outside = all - s->inflight[http_reach_index(HTTP_LOCAL)];
+	if (!has_room(all, n, s->options.max_inflight) ||
+	    (r->reach != HTTP_LOCAL && (!has_room(s->inflight[i], n, s->options.share[i].inflight) ||
+					!has_room(outside, n, s->outside_inflight)))) {
 		(void)why_tell(w, ERR_BODIES_FULL, NULL, "Too many request bytes are in flight; try again shortly.");
 		w->retry_after_s = 1;
 		return ERR_BODIES_FULL;

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/time.h>
 #include <unistd.h>
 /* After <sys/socket.h>, whose sa_family_t it uses. */
@@ -18,6 +19,17 @@ enum {
 	VSOCK_CONNECT_MS = 60 * 1000, /* where the caller does not say: it has timers of its own */
 };
 
+/* RFC 6761 section 6.3. Where /etc/hosts does not tell, a resolver would be asked, and the parent's answers what it
+ * likes. */
+static size_t name_loopback(uint16_t port, struct net_addr out[NET_LOOK_UP_MAX])
+{
+	const struct host_split both[] = {{.host = BYTES_LIT("127.0.0.1")},
+					  {.host = BYTES_LIT("::1"), .brackets = true}};
+	for (size_t i = 0; i < sizeof both / sizeof both[0]; i++)
+		(void)host_read(&out[i], &both[i], port);
+	return sizeof both / sizeof both[0];
+}
+
 const char *connect_look_up(const struct net_target *t, struct net_addr out[NET_LOOK_UP_MAX], size_t *n)
 {
 	/* Without AI_ADDRCONFIG, which would hide ::1 and 127.0.0.1 from machines that have no other addresses. */
@@ -28,6 +40,10 @@ const char *connect_look_up(const struct net_target *t, struct net_addr out[NET_
 	if (t->host[0] == '\0') {
 		out[0] = t->addr;
 		*n = 1;
+		return NULL;
+	}
+	if (strcasecmp(t->host, "localhost") == 0) {
+		*n = name_loopback(t->port, out);
 		return NULL;
 	}
 	(void)snprintf(port, sizeof port, "%u", t->port);
@@ -125,12 +141,17 @@ static int connect_to(int *out, const struct net_addr *to, const struct clock *c
 
 int connect_until(int *fd, const struct net_addr *a, size_t n, const struct clock *clock, int64_t until_ms)
 {
-	int error = ETIMEDOUT;
-	/* An address that swallows what is sent to it must leave time for the others. */
-	for (size_t i = 0; i < n && error != 0; i++)
-		error = connect_to(fd, &a[i], clock,
-				   clock_mono(clock) + clock_left_ms(clock, until_ms) / (int64_t)(n - i));
-	return error;
+	int first = ETIMEDOUT;
+	for (size_t i = 0; i < n; i++) {
+		/* An address that swallows what is sent to it must leave time for the others. */
+		const int error = connect_to(fd, &a[i], clock,
+					     clock_mono(clock) + clock_left_ms(clock, until_ms) / (int64_t)(n - i));
+		if (error == 0)
+			return 0;
+		if (i == 0)
+			first = error;
+	}
+	return first;
 }
 
 enum err net_dial(int *fd, const struct net_target *to, const struct clock *clock, int64_t until_ms, struct why *w)

@@ -23,6 +23,7 @@ struct tls_front_conn {
 	bool handshaking;
 	struct tls_front_rest in, out; /* towards the inner end, and from it */
 	bool write_waits;	       /* for the outer socket to take more */
+	bool read_waits;	       /* the same: TLS has something of its own to say before it reads on */
 	bool outer_ended, inner_told;  /* no more will come from outside; and the inner end knows */
 	bool inner_deaf;	       /* it takes no more */
 	bool inner_gone;	       /* it has ended, and what it said before may not have been read yet */

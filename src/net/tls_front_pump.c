@@ -59,6 +59,7 @@ static bool read_outer(struct tls_front_conn *c, bool *more)
 	size_t n = 0;
 	bool good = true;
 
+	c->read_waits = false;
 	switch (tls_read(c->tls, block, TLS_FRONT_BLOCK, &n, &w)) {
 	case TLS_DONE: {
 		const size_t sent = give_inner(c, block, n);
@@ -70,7 +71,7 @@ static bool read_outer(struct tls_front_conn *c, bool *more)
 	case TLS_WANT_READ:
 		return true;
 	case TLS_WANT_WRITE:
-		c->write_waits = true;
+		c->read_waits = true;
 		return true;
 	case TLS_ENDED:
 		c->outer_ended = true;
@@ -83,11 +84,18 @@ static bool read_outer(struct tls_front_conn *c, bool *more)
 	return false;
 }
 
+/* OpenSSL must finish a record that the socket took a part of before it begins another, and reading may want to answer.
+ */
+static bool takes_outer(const struct tls_front_conn *c)
+{
+	return c->in.p == NULL && !c->outer_ended && !c->inner_deaf && !c->write_waits;
+}
+
 static bool inwards(struct tls_front_conn *c, bool *more)
 {
 	if (c->in.p != NULL)
 		flush_inner(c);
-	if (c->in.p == NULL && !c->outer_ended && !c->inner_deaf && !read_outer(c, more))
+	if (takes_outer(c) && !read_outer(c, more))
 		return false;
 	if (c->in.p == NULL && c->outer_ended && !c->inner_told) {
 		(void)shutdown(c->inner.fd, SHUT_WR);
@@ -185,6 +193,8 @@ static bool say_end(struct tls_front_conn *c)
 
 static bool outwards(struct tls_front_conn *c, bool *more)
 {
+	if (c->read_waits)
+		return true;
 	if (c->out.p != NULL && !flush_outer(c))
 		return false;
 	if (c->out.p == NULL && !c->inner_ended && !read_inner(c, more))
@@ -227,11 +237,11 @@ static bool set_events(struct tls_front_conn *c, struct loop_io *io, uint32_t *h
 static bool wait_for_more(struct tls_front_conn *c)
 {
 	uint32_t outer = 0, inner = 0;
-	if (c->end_sent || (c->in.p == NULL && !c->outer_ended && !c->inner_deaf))
+	if (c->end_sent || (takes_outer(c) && !c->read_waits))
 		outer |= EPOLLIN;
-	if (c->write_waits)
+	if (c->write_waits || c->read_waits)
 		outer |= EPOLLOUT;
-	if (c->out.p == NULL && !c->inner_ended)
+	if (c->out.p == NULL && !c->inner_ended && !c->read_waits)
 		inner |= EPOLLIN;
 	else if (!c->inner_ended && !c->inner_gone)
 		inner |= EPOLLRDHUP | EPOLLET; /* its end starts the time that a client has which does not read */
@@ -246,9 +256,10 @@ static bool pump_both(struct tls_front_conn *c, bool in, bool out)
 {
 	for (int i = 0; (in || out) && i < ROUNDS && !c->end_sent; i++) {
 		bool more_in = false, more_out = false;
+		const bool held = c->write_waits;
 		if ((in && !inwards(c, &more_in)) || (out && !outwards(c, &more_out)))
 			return false;
-		in = more_in;
+		in = more_in || (held && !c->write_waits);
 		out = more_out;
 	}
 	/* epoll knows nothing of bytes that are read already and perhaps decrypted. */
@@ -272,13 +283,14 @@ void tls_front_on_outer(struct loop_io *io, uint32_t events)
 {
 	struct tls_front_conn *c = io->ctx;
 	(void)events;
-	pump(c, true, c->write_waits || c->out.p != NULL || c->inner_ended);
+	pump(c, true, c->write_waits || c->read_waits || c->out.p != NULL || c->inner_ended);
 }
 
 void tls_front_on_inner(struct loop_io *io, uint32_t events)
 {
 	struct tls_front_conn *c = io->ctx;
-	if (c->out.p != NULL && !c->inner_gone && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+	if ((c->out.p != NULL || c->read_waits) && !c->inner_gone &&
+	    (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
 		c->inner_gone = true;
 		loop_timer_arm(c->front->loop, &c->timer, c->front->limits.flush_ms);
 	}

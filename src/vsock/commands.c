@@ -240,9 +240,16 @@ static void ask_nsm(struct loop_job *j)
 		(void)!attest_doc_make(op->server->attest, op->request.user_data, &op->nonce, spki, &op->doc, &op->why);
 }
 
+/* Only now, with the key made, does it take of what all outsiders share: others could not use it meanwhile. */
 static void ask(struct vsock_op *op)
 {
-	vsock_await(op->conn, op->server->options.nsm_ms);
+	struct vsock_server *s = op->server;
+	if (budget_take(s->budget, BUDGET_VSOCK, loop_now_ms(s->loop), &op->why) != ERR_OK) {
+		op_fail(op);
+		return;
+	}
+	op->admitted = true;
+	vsock_await(op->conn, s->options.nsm_ms);
 	op_submit(op, LANE_NSM, ask_nsm, on_document);
 }
 
@@ -281,18 +288,12 @@ static enum err check(struct vsock_op *op, struct why *w)
 	return ERR_OK;
 }
 
-static enum err admit(struct vsock_op *op, struct why *w)
+static enum err take_room(struct vsock_op *op, struct why *w)
 {
-	struct vsock_server *s = op->server;
-	enum err e;
-	/* The key's room first, which can be given back: a token cannot. */
-	if (op->request.generate_key) {
-		if ((e = keys_reserve(s->keys, w)) != ERR_OK)
-			return e;
-		op->room = true;
-	}
-	if ((e = budget_take(s->budget, BUDGET_VSOCK, loop_now_ms(s->loop), w)) == ERR_OK)
-		op->admitted = true;
+	if (!op->request.generate_key)
+		return ERR_OK;
+	const enum err e = keys_reserve(op->server->keys, w);
+	op->room = e == ERR_OK;
 	return e;
 }
 
@@ -311,7 +312,7 @@ static void attest(struct vsock_conn *c, struct vsock_request *r)
 	c->op = op;
 	op->request = *r;
 	*r = (struct vsock_request){0};
-	if (check(op, &op->why) != ERR_OK || admit(op, &op->why) != ERR_OK) {
+	if (check(op, &op->why) != ERR_OK || take_room(op, &op->why) != ERR_OK) {
 		op_fail(op);
 		return;
 	}

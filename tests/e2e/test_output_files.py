@@ -18,6 +18,7 @@ LOST = {
     "key": "-----BEGIN PRIVATE KEY-----\n",
     "certificate and key": CERTIFICATE + "-----BEGIN PRIVATE KEY-----\n",
     "certificates": CERTIFICATE * 2,
+    "certificate and more": CERTIFICATE + "precious\n",
     "long certificate": CERTIFICATE + "\n" * 16384,
     "base64 key": "q0VShATgioFkRNr9pbW9kdWxlX2lkJ2kt0321637e=\n",
     "session": '{"attestd_session":1}',
@@ -149,7 +150,7 @@ def test_there_must_be_something_to_force(line, text):
     refused(attestd(*line), 2, text)
 
 
-@pytest.mark.parametrize("kind", ["certificate and key", "certificates", "text", "reply cut short"])
+@pytest.mark.parametrize("kind", ["certificate and key", "certificate and more", "certificates", "text", "reply cut short"])
 def test_a_simulators_root_takes_the_place_of_nothing_else(folder, kind):
     (folder / "f").write_text(LOST[kind])
     for line in (("simulate", "--socket", folder / "s", "--root-out", folder / "f"),

@@ -142,7 +142,8 @@ def test_plaintext_goes_to_a_server_on_this_machine(tmp_path, url):
     refused(session("encrypt", "--url", url, "--id", "x", data=b"secret", cwd=tmp_path), 3)
 
 
-def test_localhost_is_not_looked_up(tmp_path):
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_localhost_is_not_looked_up(tmp_path, host):
     """Where /etc/hosts does not tell, the answer would be the parent's resolver's."""
     hosts = tmp_path / "hosts"
     hosts.write_text("192.0.2.2 localhost\n")
@@ -151,7 +152,11 @@ def test_localhost_is_not_looked_up(tmp_path):
         pytest.skip("no mount namespace of its own can be had here (root is needed)")
     found = subprocess.run([*inside, "getent", "hosts", "localhost"], capture_output=True, text=True)
     assert found.stdout.startswith("192.0.2.2")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    try:
+        listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as e:
+        pytest.skip(f"nothing can listen on {host} here: {e}")
+    with listener:
         listener.settimeout(20 * PATIENCE)
         url = f"http://localhost:{listener.getsockname()[1]}"
         command = [*RUNNER, BUILD / "attestd", "session", "encrypt", "--url", url, "--id", "x"]

@@ -26,7 +26,7 @@ def test_a_server_on_its_socket_attests_and_claims_nothing(make_server, simulato
 
 def test_a_server_in_simulator_mode_writes_its_root(make_server, tmp_path):
     root = tmp_path / "root.pem"
-    root.write_text("-----BEGIN CERTIFICATE-----\nof an earlier start")
+    root.write_text("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n")
     server = make_server(nsm="simulator", settings={"nsm_root_out": root})
     assert stat.S_IMODE(root.stat().st_mode) == 0o644
     health = server.get("/health").json()

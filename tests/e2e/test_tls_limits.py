@@ -6,7 +6,7 @@ import socket
 import ssl
 
 import pytest
-from helpers.proxy import poll
+from helpers.proxy import Proxy, connect, poll
 from helpers.server import PATIENCE, any_certificate
 from helpers.tls import HalfClosing, TlsWire, context, dial
 from helpers.wire import Wire, head, metric
@@ -78,6 +78,24 @@ def test_handshakes_at_the_limit_and_one_past_it(make_server):
         assert w.send(head()).reply().status == 200
     for c in stalled:
         c.close()
+
+
+def test_one_silent_source_behind_the_proxy_shuts_nobody_out(make_server, tmp_path):
+    """Both at their default limits."""
+    s = make_server(settings={"tls_listen": f"unix:{tmp_path}/tls.sock", "tls_handshake_timeout": 300})
+    proxy = Proxy(tmp_path / "proxy", ("tcp:127.0.0.1:0", f"unix:{tmp_path}/tls.sock")).start()
+    try:
+        silent = [connect(proxy.at, source="127.0.0.8") for _ in range(300)]
+        poll(lambda: (count := proxy.counters())["refused_source"] + count["open"] == 300)
+        poll(lambda: handshaking(s) == proxy.counters()["open"])
+        with any_certificate().wrap_socket(connect(proxy.at, source="127.0.0.9"), server_hostname="localhost") as other:
+            other.sendall(head("GET", "/health", "Connection: close"))
+            assert other.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert metric(s, "tls_handshakes_refused_total", reach="tls") == 0
+        for c in silent:
+            c.close()
+    finally:
+        proxy.stop()
 
 
 def test_a_handshake_has_its_time(make_server):
@@ -180,6 +198,21 @@ def test_bytes_in_flight_have_a_share(make_server):
         assert b.reply().code == "too_many_body_bytes"
         assert s.post("/attestation", {}).status == 200
         assert a.send(b"x").reply().status == 201
+        # What is stored is longer than what was sent, and has the share to itself.
+        assert b.send(head("GET", "/private-data")).reply().body == b"x" * (128 << 10)
+        a.send(head("POST", "/private-data", "Content-Length: 2") + b"x")
+        poll(lambda: metric(s, "http_inflight_bytes") == 1)
+        assert b.send(head("GET", "/private-data")).reply().code == "too_many_body_bytes"
+        assert a.send(b"x").reply().status == 201
+
+
+def test_what_was_stored_under_larger_limits_can_be_read_under_smaller_ones(make_server):
+    s = make_server(settings={"tls_listen": "127.0.0.1:0"})
+    assert s.post("/private-data", b"x" * 900000, at=s.tls).status == 201
+    s.settings |= {"tls_inflight": "64k", "private_data_max_body": "64k", "max_body": "128k", "max_inflight": "128k"}
+    s.restart()
+    assert s.get("/private-data", at=s.tls).body == b"x" * 900000
+    assert s.post("/private-data", b"x" * 65537, at=s.tls).status == 413
 
 
 # ---- the end ----

@@ -110,10 +110,12 @@ static void a_certificate_takes_the_place_of_just_one(void **state)
 	uint8_t text[CERT_PEM_MAX + 1];
 	f->f.kind = OUTPUT_CERTIFICATE;
 	replaced(f, BYTES_LIT(CERTIFICATE));
-	replaced(f, BYTES_LIT("-----BEGIN CERTIFICATE-----"));
-	lost(f, BYTES_LIT("-----BEGIN CERTIFICATE----"), "what is there is not just a certificate, and would be lost");
+	lost(f, BYTES_LIT("-----BEGIN CERTIFICATE-----\n"),
+	     "what is there is not just a certificate, and would be lost");
 	lost(f, BYTES_LIT(CERTIFICATE CERTIFICATE), "is not just a certificate");
 	lost(f, BYTES_LIT(CERTIFICATE "-----BEGIN "), "is not just a certificate");
+	lost(f, BYTES_LIT(CERTIFICATE "precious"), "is not just a certificate");
+	lost(f, BYTES_LIT("precious\n" CERTIFICATE), "is not just a certificate");
 	lost(f, BYTES_LIT("hEShATgi"), "is not just a certificate");
 	memset(text, '\n', sizeof text);
 	memcpy(text, CERTIFICATE, sizeof CERTIFICATE - 1);

@@ -169,6 +169,64 @@ static void what_is_replaced_is_wiped_though_it_is_read_only(void **state)
 	close(fresh);
 }
 
+static void begins(const struct fixture *f, struct private_draft *d, const char *text)
+{
+	struct why w = {0};
+	*d = PRIVATE_DRAFT_NONE;
+	assert_int_equal(private_draft_write("the key", f->path, 0600, bytes_str(text), d, &w), ERR_OK);
+}
+
+static void goes_on(struct private_draft *d)
+{
+	struct why w = {0};
+	assert_int_equal(private_draft_place("the key", d, true, &w), ERR_OK);
+}
+
+static void is_there(const struct fixture *f, const char *text)
+{
+	const int fd = open(f->path, O_RDONLY);
+	holds(fd, text);
+	close(fd);
+	assert_int_equal(access(f->left, F_OK), -1);
+}
+
+/* Between the first one's exchange of names and its end the second sweeps, and begins. */
+static void a_replacement_leaves_the_next_ones_draft_alone(void **state)
+{
+	const struct fixture *f = *state;
+	struct private_draft first, second;
+	put(f->path, 0600);
+	const int old = open(f->path, O_RDONLY);
+	begins(f, &first, "first.");
+	goes_on(&first);
+	begins(f, &second, "second");
+	holds(old, "\0\0\0\0\0\0");
+	close(old);
+	private_draft_end(&first);
+	holds(second.fd, "second");
+	goes_on(&second);
+	private_draft_end(&second);
+	is_there(f, "second");
+}
+
+static void of_two_replacements_the_last_to_end_tidies_up(void **state)
+{
+	const struct fixture *f = *state;
+	struct private_draft first, second;
+	put(f->path, 0600);
+	begins(f, &first, "first.");
+	goes_on(&first);
+	begins(f, &second, "second");
+	goes_on(&second);
+	const int replaced = open(f->left, O_RDONLY);
+	holds(replaced, "first.");
+	private_draft_end(&second);
+	private_draft_end(&first);
+	holds(replaced, "\0\0\0\0\0\0");
+	close(replaced);
+	is_there(f, "second");
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -178,6 +236,8 @@ int main(void)
 		TEST(what_another_command_writes_is_left_to_it),
 		TEST(somebody_elses_file_is_left_alone),
 		TEST(what_is_replaced_is_wiped_though_it_is_read_only),
+		TEST(a_replacement_leaves_the_next_ones_draft_alone),
+		TEST(of_two_replacements_the_last_to_end_tidies_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

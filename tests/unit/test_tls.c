@@ -305,6 +305,36 @@ static void messages_of_tls_alone_end_the_connection(void **state)
 	tls_identity_free(a);
 }
 
+/* Who takes a long reply has no data to send meanwhile. */
+static void data_of_either_direction_allows_more_messages_of_tls(void **state)
+{
+	enum { MOST = 32 };
+	struct tls_identity *a = identity();
+	struct tls_server *s = server_of(a, TLS_CLIENTS_ASKED, NULL);
+	struct why w = {0};
+	uint8_t in[16];
+	struct pair p;
+	size_t n = 0;
+	enum tls_step step = TLS_WANT_READ;
+
+	(void)state;
+	SSL *ssl = bare_client(&p, s);
+	for (int round = 0; round < 3; round++) {
+		change_keys(ssl, MOST);
+		for (int i = 0; i < ROUNDS; i++)
+			assert_int_equal(tls_read(p.server, in, sizeof in, &n, &w), TLS_WANT_READ);
+		assert_int_equal(tls_write(p.server, BYTES_LIT("part"), &n, &w), TLS_DONE);
+	}
+	change_keys(ssl, MOST + 1);
+	for (int i = 0; i < ROUNDS && step == TLS_WANT_READ; i++)
+		step = tls_read(p.server, in, sizeof in, &n, &w);
+	assert_int_equal(step, TLS_BROKEN);
+	SSL_free(ssl);
+	close_pair(&p);
+	tls_server_free(s);
+	tls_identity_free(a);
+}
+
 static void garbage_breaks_the_handshake(void **state)
 {
 	struct tls_identity *a = identity();
@@ -407,6 +437,7 @@ int main(void)
 		cmocka_unit_test(a_renewed_identity_is_for_later_connections),
 		cmocka_unit_test(an_end_is_orderly_or_broken),
 		cmocka_unit_test(messages_of_tls_alone_end_the_connection),
+		cmocka_unit_test(data_of_either_direction_allows_more_messages_of_tls),
 		cmocka_unit_test(garbage_breaks_the_handshake),
 		cmocka_unit_test(names_are_names_or_addresses),
 		cmocka_unit_test(a_certificate_has_so_many_names_and_no_more),

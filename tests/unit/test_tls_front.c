@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -407,6 +408,171 @@ static void a_client_that_reads_nothing_is_cut_off_after_the_inner_end(void **st
 	end(&x);
 }
 
+/* ---- messages of TLS's own ---- */
+
+/* A client of OpenSSL's own, which can be made to send them. */
+struct bare {
+	int fd;
+	SSL *ssl;
+};
+
+static void dial_bare(struct world *x, struct bare *c)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	c->fd = raw_client(x);
+	c->ssl = SSL_new(ctx);
+	SSL_CTX_free(ctx);
+	assert_non_null(c->ssl);
+	assert_int_equal(SSL_set_fd(c->ssl, c->fd), 1);
+	for (int i = 0; i < TURNS && (SSL_connect(c->ssl) != 1 || x->secured == 0); i++)
+		loop_turn(x->loop, 5);
+	assert_int_equal(x->secured, 1);
+}
+
+static void hang_up_bare(struct bare *c)
+{
+	SSL_free(c->ssl);
+	close(c->fd);
+}
+
+static void change_keys(struct bare *c, int how, int times)
+{
+	for (int i = 0; i < times; i++) {
+		assert_int_equal(SSL_key_update(c->ssl, how), 1);
+		assert_int_equal(SSL_do_handshake(c->ssl), 1);
+	}
+}
+
+static void bare_says(struct bare *c, char byte)
+{
+	assert_int_equal(SSL_write(c->ssl, &byte, 1), 1);
+}
+
+static size_t bare_reads(struct world *x, struct bare *c, uint8_t *out, size_t n)
+{
+	size_t got = 0;
+	for (int i = 0; i < TURNS && got < n; i++) {
+		size_t r = 0;
+		if (SSL_read_ex(c->ssl, out + got, n - got, &r) == 1)
+			got += r;
+		else
+			loop_turn(x->loop, 5);
+	}
+	return got;
+}
+
+/* Asks for answers of TLS's own and takes none, until the server has no room for the next and reads on no more. */
+static void take_no_answers(struct world *x, struct bare *c)
+{
+	bool heard = true;
+	for (int i = 0; i < TURNS && heard; i++) {
+		char in;
+		change_keys(c, SSL_KEY_UPDATE_REQUESTED, 1);
+		bare_says(c, 'x');
+		heard = false;
+		for (int j = 0; j < 20 && !heard; j++) {
+			loop_turn(x->loop, 0);
+			heard = recv(x->inner, &in, 1, 0) == 1;
+		}
+	}
+	assert_false(heard);
+	bare_says(c, 'z'); /* which stays in the socket */
+}
+
+/* A turn in which there is nothing to do waits as long as it may. A slow machine only makes it longer. */
+static void assert_at_ease(struct world *x)
+{
+	enum { MANY_TURNS = 10, TURN_MS = 50 };
+	const int64_t before = x->clock.mono_us(x->clock.ctx);
+	for (int i = 0; i < MANY_TURNS; i++)
+		loop_turn(x->loop, TURN_MS);
+	assert_true(x->clock.mono_us(x->clock.ctx) - before > INT64_C(1000) * MANY_TURNS * TURN_MS / 2);
+}
+
+static void an_answer_of_tls_that_is_not_taken_keeps_the_loop_at_ease(void **state)
+{
+	struct world x;
+	struct bare c;
+	uint8_t in[4];
+
+	(void)state;
+	begin(&x, LONG_MS, 8, LONG_MS);
+	dial_bare(&x, &c);
+	take_no_answers(&x, &c);
+	assert_at_ease(&x);
+	inner_writes(&x, "ab"); /* fewer bytes than an answer has */
+	assert_at_ease(&x);
+	assert_int_equal(bare_reads(&x, &c, in, 2), 2);
+	assert_memory_equal(in, "ab", 2);
+	assert_int_equal(inner_reads(&x, in, 2), 2);
+	assert_memory_equal(in, "xz", 2);
+	inner_writes(&x, "cd");
+	assert_int_equal(bare_reads(&x, &c, in, 2), 2);
+	hang_up_bare(&c);
+	until_open(&x, 0);
+	end(&x);
+}
+
+static void a_client_that_takes_no_answer_of_tls_is_cut_off_after_the_inner_end(void **state)
+{
+	struct world x;
+	struct bare c;
+
+	(void)state;
+	begin_with(&x, (struct tls_front_limits){LONG_MS, 8, 30, LONG_MS});
+	dial_bare(&x, &c);
+	take_no_answers(&x, &c);
+	close(x.inner);
+	x.inner = -1;
+	until_open(&x, 0);
+	hang_up_bare(&c);
+	end(&x);
+}
+
+/* More of them than may come in a row without data. */
+static void keys_may_be_changed_while_a_long_reply_waits(void **state)
+{
+	enum { REQUESTED = 3, PLAIN = 10, PART = BIG / 8 };
+	uint8_t *big = malloc(BIG), *back = malloc(BIG);
+	struct world x;
+	struct bare c;
+	size_t sent = 0;
+	uint8_t in[1];
+
+	(void)state;
+	assert_non_null(big);
+	assert_non_null(back);
+	for (size_t i = 0; i < BIG; i++)
+		big[i] = (uint8_t)(i * 31 >> 3);
+	begin(&x, LONG_MS, 8, LONG_MS);
+	dial_bare(&x, &c);
+	for (size_t got = 0; got < BIG; got += TLS_FRONT_BLOCK) {
+		for (int quiet = 0; quiet < 5 && sent < BIG;) { /* until everything between the two is full */
+			const ssize_t n = send(x.inner, big + sent, BIG - sent, MSG_NOSIGNAL);
+			sent += n > 0 ? (size_t)n : 0;
+			quiet = n > 0 ? 0 : quiet + 1;
+			loop_turn(x.loop, 0);
+		}
+		if (got == 0) {
+			assert_true(sent < BIG);
+			change_keys(&c, SSL_KEY_UPDATE_REQUESTED, REQUESTED);
+			assert_at_ease(&x);
+		}
+		if (got % PART == 0)
+			change_keys(&c, SSL_KEY_UPDATE_NOT_REQUESTED, PLAIN);
+		assert_int_equal(bare_reads(&x, &c, back + got, TLS_FRONT_BLOCK), TLS_FRONT_BLOCK);
+	}
+	assert_memory_equal(big, back, BIG);
+	bare_says(&c, 'q');
+	assert_int_equal(inner_reads(&x, in, 1), 1);
+	assert_int_equal(in[0], 'q');
+	hang_up_bare(&c);
+	until_open(&x, 0);
+	end(&x);
+	free(big);
+	free(back);
+}
+
 static size_t descriptors(void)
 {
 	DIR *d = opendir("/proc/self/fd");
@@ -466,6 +632,9 @@ int main(void)
 		cmocka_unit_test(what_is_not_tls_is_closed),
 		cmocka_unit_test(a_client_that_does_not_end_is_cut_off_after_the_last_word),
 		cmocka_unit_test(a_client_that_reads_nothing_is_cut_off_after_the_inner_end),
+		cmocka_unit_test(an_answer_of_tls_that_is_not_taken_keeps_the_loop_at_ease),
+		cmocka_unit_test(a_client_that_takes_no_answer_of_tls_is_cut_off_after_the_inner_end),
+		cmocka_unit_test(keys_may_be_changed_while_a_long_reply_waits),
 		cmocka_unit_test(nothing_is_left_of_connections_in_any_state),
 	};
 

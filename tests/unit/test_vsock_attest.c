@@ -280,6 +280,33 @@ static void a_key_that_is_not_made_in_time_keeps_no_client_longer(void **state)
 	world_close(&t);
 }
 
+/* The share of the NSM's queue that all outsiders have is for those who could use it now. */
+static void keys_that_are_being_made_take_nothing_of_the_nsms_share(void **state)
+{
+	struct world t;
+	struct why w = {0};
+	struct hold busy = {.job = {.run = hold, .done = do_nothing}};
+	int fd[KEYS_MAKING_MAX];
+	(void)state;
+	world_open(&t, &(struct world_options){.nsm_queue = 2});
+	assert_int_equal(loop_submit(t.loop, LANE_KEYS, &busy.job, &w), ERR_OK);
+	for (int i = 0; i < KEYS_MAKING_MAX; i++) {
+		fd[i] = join(&t);
+		say(&t, fd[i], BYTES_LIT(ATTEST_KEY));
+	}
+	assert_int_equal(t.budget.outside_waiting + t.budget.calls[BUDGET_VSOCK], 0);
+	assert_has(ask(&t, ATTEST), "\"success\":true");
+	assert_int_equal(budget_take(&t.budget, BUDGET_TLS, t.mono_ms, &w), ERR_OK); /* all of the share */
+	busy.over = true;
+	for (int i = 0; i < KEYS_MAKING_MAX; i++)
+		assert_has(hear(&t, fd[i]), "\"code\":\"busy\"");
+	assert_int_equal(t.budget.outside_waiting, 1);
+	budget_give_back(&t.budget, BUDGET_TLS);
+	assert_true(at_rest(&t) && keys_count(t.keys) == 0);
+	assert_rooms(&t);
+	world_close(&t);
+}
+
 static void the_nsm_has_its_own_time_after_the_key(void **state)
 {
 	struct world t;
@@ -387,6 +414,7 @@ int main(void)
 		cmocka_unit_test(a_broken_nsm_is_told_of_without_its_inside),
 		cmocka_unit_test(a_slow_nsm_keeps_its_client_no_longer_than_it_may),
 		cmocka_unit_test(a_key_that_is_not_made_in_time_keeps_no_client_longer),
+		cmocka_unit_test(keys_that_are_being_made_take_nothing_of_the_nsms_share),
 		cmocka_unit_test(the_nsm_has_its_own_time_after_the_key),
 		cmocka_unit_test(a_key_is_kept_for_nobody_who_takes_no_reply),
 		cmocka_unit_test(a_client_that_leaves_takes_nothing_along),
