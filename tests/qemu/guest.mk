@@ -19,16 +19,19 @@ check-guest:
 endif
 check-guest-all: $B/attestd $(GUESTDEB) $(PROBES) $B/qemu/control $B/qemu/initrd
 	+@$(MAKE) --no-print-directory eif-all >$B/qemu/eif.log 2>&1 || { cat $B/qemu/eif.log; exit 1; }
-	ATTESTD_BUILD=$B ATTESTD_CACHE=$(CACHE) timeout --foreground -k 20 900 $(PYTHON) -B -m pytest -v -rs \
+	ATTESTD_BUILD=$B ATTESTD_CACHE="$(CACHE)" timeout --foreground -k 20 900 $(PYTHON) -B -m pytest -v -rs \
 		-p no:cacheprovider -n $(GUEST_JOBS) --dist loadfile $(or $(GUEST),tests/qemu) $(PYTEST)
 
 guest-fetch:
-	@tests/qemu/fetch $(CACHE)
+	@tests/qemu/fetch "$(CACHE)"
 
 # `make deb` makes it anew each time, which takes a minute.
 $(GUESTDEB): Makefile README.md CHANGELOG.md openapi.yaml $(wildcard image/*.mk) \
 		$(shell find configs debian docs include src systemd scripts/deps -type f)
 	+@$(MAKE) --no-print-directory deb
+
+# A folder's name may hold some.
+blank := $() $()
 
 # Into the guest as they are: linked statically, because they also run where there is nothing else.
 link_static = mkdir -p $(@D) && $(CC) -D_GNU_SOURCE -std=c11 $(WARN) -Os -static -o $@ $<
@@ -42,6 +45,6 @@ $B/qemu/probes/%: tests/qemu/probes/%.c $B/flags
 	$(call say,LINK,$@)
 	$Q$(link_static)
 
-$B/qemu/initrd: tests/qemu/initrd.py image/ramdisk.py $B/qemu/init $(CACHE)/kernel/SHA256SUMS
+$B/qemu/initrd: tests/qemu/initrd.py image/ramdisk.py $B/qemu/init $(subst $(blank),\ ,$(CACHE))/kernel/SHA256SUMS
 	$(call say,WRITE,$@)
-	$Q$(PYTHON) -B $< $@ $B/qemu/init $(CACHE)/kernel.tree
+	$Q$(PYTHON) -B $< $@ $B/qemu/init "$(CACHE)/kernel.tree"

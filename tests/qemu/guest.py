@@ -79,6 +79,15 @@ class Guest(Machine):
         assert r.rc == 0, f"in the guest: {script}\n{r}"
         return r.out
 
+    def until(self, condition, seconds=20):
+        """Waits until this command succeeds."""
+        r = self.run(f"until {condition}; do sleep .05; done", timeout=seconds)
+        assert r.rc == 0, f"not within {seconds} s in the guest: {condition}\n{r}"
+
+    def show(self, what, unit="attestd.service"):
+        """A property of a unit."""
+        return self.must(f"systemctl show -P {what} {unit}").strip()
+
     def put(self, path, data, mode="644"):
         """Writes a file in the guest, with its folders."""
         p = shlex.quote(path)

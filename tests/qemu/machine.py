@@ -14,7 +14,9 @@ from vsock_device import HOST, Vsock
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("ATTESTD_BUILD", ROOT / "build")).resolve()
-CACHE = Path(os.environ["ATTESTD_CACHE"]) if "ATTESTD_CACHE" in os.environ else Path.home() / ".cache" / "attestd"
+if "ATTESTD_CACHE" not in os.environ:
+    raise SystemExit("ATTESTD_CACHE does not say where the guest's parts are: run it by make check-guest")
+CACHE = Path(os.environ["ATTESTD_CACHE"])
 
 
 class Lost(AssertionError):

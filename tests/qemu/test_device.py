@@ -167,7 +167,7 @@ def test_a_device_that_vanishes_and_returns(installed, unit, nsm):
     assert works(unit)
     device, bus = "virtio0", "/sys/bus/pci/drivers/virtio-pci"
     pci = installed.must(f"basename $(dirname $(readlink -f /sys/bus/virtio/devices/{device}))").strip()
-    pid = installed.must("systemctl show -P MainPID attestd").strip()
+    pid = installed.show("MainPID")
     installed.must(f"echo {device} >/sys/bus/virtio/drivers/nsm/unbind && [ ! -e /dev/nsm ]")
     try:
         *gone, health = unit.get(ATTEST, ATTEST, "/health")
@@ -181,7 +181,7 @@ def test_a_device_that_vanishes_and_returns(installed, unit, nsm):
         installed.must(f"echo {pci} >{bus}/unbind && echo {pci} >{bus}/bind && [ -e /dev/nsm ]")
     (reply, health) = unit.get(ATTEST, "/health")
     assert (reply.status, health.json()["debug_mode"]) == (200, False)
-    assert installed.must("systemctl show -P MainPID attestd").strip() == pid
+    assert installed.show("MainPID") == pid
     # Whoever has the device open meanwhile, and calls it, makes the kernel do so.
     assert not re.search("BUG:|Oops:", installed.must("dmesg"))
 
@@ -218,12 +218,11 @@ def test_a_start_waits_for_randomness_and_makes_no_key_before(installed, nsm):
     nsm.log.clear()
     pid = installed.must(f"({starts('/run/waits')}) & echo $!").strip()
     try:
-        until = "timeout 20 sh -c 'until grep -qs \"{}\" /run/waits/said; do sleep .05; done'"
-        installed.must(until.format("waiting for the NSM"))
+        installed.until("grep -qs 'waiting for the NSM' /run/waits/said")
         assert installed.must("ls /run/waits") == "said\n"
         assert set(nsm.log) == {b"\x69GetRandom"}
         nsm.normal()
-        installed.must(until.format("listening on"))
+        installed.until("grep -qs 'listening on' /run/waits/said")
         assert {"attestd.db", "kek"} < set(installed.must("ls /run/waits").split())
     finally:
         nsm.normal()

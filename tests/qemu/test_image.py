@@ -32,7 +32,9 @@ def test_it_serves_health_over_vsock(enclave):
     assert json.loads(r.stdout)["nsm"] == "device"
 
 
-def test_its_document_holds_the_pcrs_that_the_build_printed(enclave):
+def test_a_policy_made_by_the_build_verifies_on_the_host(enclave):
+    """The simulator was told the PCRs that `make eif` printed, so this says nothing of whether these are the image's:
+    tests/image computes them a second time."""
     ask = [BUILD / "attestd", "client", "--verify", "--to", f"unix:{enclave.vsock_unix(9000)}", "--root", enclave.root_pem]
     r = host(*ask, "--policy", enclave.measured)
     assert r.returncode == 0, r

@@ -9,8 +9,11 @@ UNITS = "attestd.service attestd.socket attestd-proxy.service attestd-proxy.sock
 LATER = "/srv/later.deb"
 
 
-def show(guest, what, unit="attestd.service"):
-    return guest.must(f"systemctl show -P {what} {unit}").strip()
+@pytest.fixture(scope="module", autouse=True)
+def put_back(installed):
+    """For the tests of other files."""
+    yield
+    installed.must("dpkg -P attestd && dpkg -i /srv/files/attestd_*.deb")
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +52,11 @@ def test_an_upgrade_starts_what_ran_again_and_keeps_sessions_and_settings(instal
     installed.must(
         f"cd {user} && attestd session open --url {API} --key key.pem --root root.pem --any-enclave --out before.json"
     )
-    pid = show(installed, "MainPID")
+    pid = installed.show("MainPID")
     installed.must(f"dpkg -i {LATER} </dev/null")
     assert installed.must("dpkg-query -W -f '${Version}' attestd") == later
-    assert show(installed, "ActiveState") == "active" and show(installed, "MainPID") != pid
-    assert show(installed, "ActiveState", "attestd.socket") == "active"
+    assert installed.show("ActiveState") == "active" and installed.show("MainPID") != pid
+    assert installed.show("ActiveState", "attestd.socket") == "active"
     said = installed.must(
         f"cd {user} && attestd session encrypt --session before.json |"
         f" curl -sS --fail-with-body -H 'Content-Type: application/json' -d @- {API}/decrypt",
@@ -77,13 +80,9 @@ def test_a_removal_stops_it_and_keeps_what_is_the_users(installed):
 
 def test_a_purge_leaves_nothing_but_the_user(installed):
     installed.must("dpkg -P attestd")
-    try:
-        left = installed.must(
-            "find / -xdev \\( -path /proc -o -path /sys -o -path /srv -o -path /var/lib/dpkg -o -path /var/log \\) -prune"
-            " -o -name '*attestd*' -print; ls -A /run/attestd 2>/dev/null || true"
-        )
-        assert left.split() == []
-        installed.must("getent passwd attestd")
-    finally:
-        # For the tests of other files.
-        installed.must("dpkg -i /srv/files/attestd_*.deb")
+    left = installed.must(
+        "find / -xdev \\( -path /proc -o -path /sys -o -path /srv -o -path /var/lib/dpkg -o -path /var/log \\) -prune"
+        " -o -name '*attestd*' -print; ls -A /run/attestd 2>/dev/null || true"
+    )
+    assert left.split() == []
+    installed.must("getent passwd attestd")

@@ -14,6 +14,7 @@ from unit import Unit, attestd
 
 PROTOCOL, PUBLIC, TLS = 9000, 8080, 5005
 LISTENERS = {"vsock_listen": f"vsock:{PROTOCOL}", "public_listen": f"vsock:{PUBLIC}", "tls_listen": f"vsock:{TLS}"}
+USUAL = {"nsm_timeout": 60, **LISTENERS}
 FAR = "vsock:1"  # the guest itself, by way of vsock
 ANY_CID = 0xFFFFFFFF
 
@@ -21,7 +22,7 @@ ANY_CID = 0xFFFFFFFF
 @pytest.fixture(scope="module")
 def unit(installed):
     u = Unit(installed)
-    u.start(nsm_timeout=60, **LISTENERS)
+    u.start(**USUAL)
     yield u
     u.end()
 
@@ -99,11 +100,8 @@ def test_verify_with_a_generated_key_that_the_guest_decrypts_with(installed, uni
     oaep = ["-pkeyopt", "rsa_padding_mode:oaep", "-pkeyopt", "rsa_oaep_md:sha256", "-pkeyopt", "rsa_mgf1_md:sha256"]
     seal = ["openssl", "pkeyutl", "-encrypt", "-pubin", "-keyform", "DER", "-inkey", key, *oaep]
     sealed = subprocess.run(seal, input=b"a secret", capture_output=True, check=True).stdout
-    opened = installed.must(
-        f"curl -sS -H 'Content-Type: application/json' -d @- http://127.0.0.1:8765/keys/{told['key_id']}/decrypt",
-        stdin=json.dumps({"ciphertext": base64.b64encode(sealed).decode()}),
-    )
-    assert base64.b64decode(json.loads(opened)["plaintext"]) == b"a secret"
+    opened = unit.ask(f"/keys/{told['key_id']}/decrypt", {"ciphertext": base64.b64encode(sealed).decode()})
+    assert base64.b64decode(opened["plaintext"]) == b"a secret"
 
 
 def test_another_enclave_is_refused(installed, unit, policy, tmp_path):
@@ -233,8 +231,8 @@ def test_a_client_that_leaves_is_noticed_and_costs_nothing_more(installed, unit,
     # One call was under way already; of those that wait for nothing any more none is made.
     assert called == 1 and len([r for r in nsm.log if b"Attestation" in r]) <= 3
     for patient in ("half-closed", "patient"):
-        line = f"timeout 20 sh -c 'until grep -q . /run/leave/{patient}; do sleep .05; done'; cat /run/leave/{patient}"
-        assert json.loads(installed.must(line))["success"], patient
+        installed.until(f"grep -q . /run/leave/{patient}")
+        assert json.loads(installed.get(f"/run/leave/{patient}"))["success"], patient
 
 
 # ---- nobody there ----
@@ -309,9 +307,15 @@ def test_rubbish_is_answered_as_such(installed, unit):
     assert client(installed, "ping").returncode == 0
 
 
-def test_who_says_nothing_is_let_go_in_time(installed, unit):
-    """The last of these, because its settings are others."""
+@pytest.fixture
+def impatient(unit):
+    """The unit with short times."""
     unit.start(vsock_timeout=2, header_timeout=2, tls_handshake_timeout=2, **LISTENERS)
+    yield unit
+    unit.start(**USUAL)
+
+
+def test_who_says_nothing_is_let_go_in_time(installed, impatient):
     began = time.monotonic()
     silent = {port: installed.dial(port, timeout=30) for port in (PROTOCOL, PUBLIC, TLS)}
     halting = installed.dial(PROTOCOL, timeout=30)
@@ -322,5 +326,5 @@ def test_who_says_nothing_is_let_go_in_time(installed, unit):
     assert time.monotonic() - began >= 1.9
     assert json.loads(halting.makefile("rb").read())["code"] == "malformed_request"
     halting.close()
-    told = unit.metrics()
+    told = impatient.metrics()
     assert (told["vsock_timeouts_total"], told["vsock_connections"]) == (2, 0)

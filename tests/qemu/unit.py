@@ -34,15 +34,21 @@ class Unit:
     def __init__(self, guest):
         self.guest = guest
 
-    def start(self, **settings):
-        """Starts it anew with these settings and no others."""
+    def start(self, service="", **settings):
+        """Starts it anew with these settings and no others. service: what else its drop-in says."""
         lines = "".join(f"Environment=ATTESTD_{name.upper()}={value}\n" for name, value in {**AMPLE, **settings}.items())
-        self.guest.put(DROP_IN, f"[Service]\nStandardError=truncate:/run/attestd.log\n{lines}")
+        self.guest.put(DROP_IN, f"[Service]\nStandardError=truncate:/run/attestd.log\n{lines}{service}\n")
         self.guest.must(f"systemctl daemon-reload && systemctl reset-failed && systemctl restart {UNIT}")
 
     def end(self):
         """Leaves the package as it was installed."""
         self.guest.must(f"systemctl stop {UNIT}; rm -rf {DROP_IN} /run/attestd/* /var/lib/attestd/*; systemctl daemon-reload")
+
+    def ask(self, path, body=None):
+        """The reply to a request that has to succeed."""
+        data = "" if body is None else "-H 'Content-Type: application/json' -d @-"
+        stdin = "" if body is None else json.dumps(body)
+        return json.loads(self.guest.must(f"curl -sS --fail-with-body {data} {API}{path}", stdin=stdin))
 
     def log(self):
         """What it has said since it was started."""
