@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import textwrap
+import threading
 
 import pytest
 from guest import Guest
@@ -35,9 +36,10 @@ def pytest_configure(config):
     if not QEMU_TREE.exists():
         pytest.exit("what the guest is made of is not there: make check-guest", 3)
     config.pluginmanager.register(Teller(config))
-    # make and CI end the tests with these; then what was started has to end, too.
-    for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(s, signal.default_int_handler)
+    # make and CI end the tests with these; then what was started has to end, too. A worker may not run in the main thread.
+    if threading.current_thread() is threading.main_thread():
+        for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(s, signal.default_int_handler)
 
 
 def packages(folder):
