@@ -18,6 +18,8 @@
 #define HEARTBEAT_NONE "none"
 #define MODULES	       "/modules"
 #define ROOTFS	       "/rootfs"
+/* The last file of the second ramdisk (rootfs.py). */
+#define LAST ROOTFS "~"
 #define START	       "/sbin/start"
 
 enum {
@@ -178,6 +180,10 @@ int main(void)
 		heartbeat(&to);
 	}
 
+	/* The kernel goes on when there was no room to unpack all of the second ramdisk, and says so where nobody reads it.
+	 * Whoever chooses the memory could then have files left out under unchanged PCRs. */
+	if (access(LAST, F_OK) != 0)
+		pid1_fail("the second ramdisk was not unpacked to its end: the enclave has too little memory");
 	move(dev.where, ROOTFS "/dev");
 	move(proc.where, ROOTFS "/proc");
 	/* The initial root cannot be pivoted away. What is left outside is /init and the modules, which hold nothing

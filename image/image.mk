@@ -4,6 +4,10 @@
 # Debian's, for the emulator. OVERLAY is a folder with more files for the root file system. image/README.md tells more.
 
 OVERLAY ?=
+# A text from elsewhere, which make would otherwise take for its own language.
+ifneq ($(findstring $$,$(value EIF_CMDLINE)),)
+$(error EIF_CMDLINE has a $$, which no kernel's command line needs)
+endif
 ENCLAVE ?= $(ENCLAVE_B)/attestd
 IMAGE := $B/image
 ifeq ($(EIF_KERNEL),)

@@ -24,6 +24,8 @@ MERGED = ("bin", "lib", "lib64", "sbin")
 COVERED = ("dev", "proc", "run", "sys", "tmp", "var/lib/attestd")
 # Made by start.c, in what it mounts.
 MADE = "run/attestd"
+# What the loader would heed.
+LOADED = ("etc/ld.so.preload", "etc/ld.so.cache")
 ATTESTD, START = "usr/bin/attestd", "etc/attestd/start"
 # Less than DRAIN_MS of supervise.c, which attestd also has to end in.
 DRAIN_MAX = 15
@@ -52,8 +54,9 @@ def unreadable(fault):
     raise fault
 
 
-def overlay(tree, root):
-    """Adds a folder's files: owners, times and all of the mode but whether a file is executable are left behind."""
+def overlay(tree, root, fixed):
+    """Adds a folder's files: owners, times and all of the mode but whether a file is executable are left behind. What is
+    `fixed`, attestd and what it loads, stays what `make eif` lists."""
     for at, folders, names in os.walk(root, onerror=unreadable):
         for name in folders + names:
             real = os.path.join(at, name)
@@ -64,6 +67,10 @@ def overlay(tree, root):
             path = placed(path)
             if any(path.startswith(c + "/") for c in COVERED):
                 raise Fault(f"{real}: /{path} would be hidden by what is mounted there at the start")
+            if path in LOADED or "glibc-hwcaps" in path.split("/"):
+                raise Fault(f"{real} would have attestd load other libraries than those that are listed")
+            if path in fixed and not (stat.S_ISREG(mode) and Path(real).read_bytes() == fixed[path].data):
+                raise Fault(f"{real} would take the place of what attestd is, or of what it loads")
             if stat.S_ISLNK(mode):
                 put(tree, path, link(os.readlink(real)))
             elif stat.S_ISDIR(mode):
@@ -176,9 +183,10 @@ def collect(attestd, start, more):
     put(tree, "usr/sbin/start", read(start, True))
     for path in run(sys.executable, "-s", HERE / "closure", "--paths", attestd).splitlines():
         put(tree, placed(path), read(path, True))
+    fixed = {path: node for path, node in tree.items() if stat.S_ISREG(node.mode)}
     for root in (HERE / "root", more):
         if root:
-            overlay(tree, root)
+            overlay(tree, root, fixed)
     check(tree, attestd, start)
     return tree
 
@@ -207,6 +215,8 @@ def main(arguments):
     tree = collect(attestd, start, *(arguments[4:] or [None]))
     Path(archive).write_bytes(tar(tree))
     inside = {"rootfs": folder()} | {f"rootfs/{path}": node for path, node in tree.items()}
+    # Behind all others, so that boot.c sees whether the kernel had room for all of them.
+    inside["rootfs~"] = file(b"")
     Path(ramdisk).write_bytes(gzip(cpio(inside)))
 
 

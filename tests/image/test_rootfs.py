@@ -72,10 +72,18 @@ def test_the_second_ramdisk_is_the_archive_below_rootfs(ramdisks, archive):
             e["data"] if stat.S_ISREG(e["mode"]) else b"",
         )
         for e in ramdisks[1].entries
-        if e["name"] != "rootfs"
+        if e["name"] not in ("rootfs", "rootfs~")
     }
     # tarfile tells no mode of links.
     assert {n: v if not v[2] else v[1:] for n, v in in_tar.items()} == {n: v if not v[2] else v[1:] for n, v in in_ramdisk.items()}
+
+
+def test_the_last_file_is_the_one_that_init_looks_for(ramdisks):
+    """Where memory runs out in the middle, the kernel leaves the rest of the files out and goes on."""
+    last = ramdisks[1].entries[-1]
+    assert (last["name"], last["data"]) == ("rootfs~", b"")
+    init = next(e["data"] for e in ramdisks[0].entries if e["name"] == "init")
+    assert b"/rootfs~\0" in init
 
 
 def test_the_archive_names_nobody_and_no_time(archive):
@@ -193,6 +201,13 @@ def test_an_agent_and_its_line_go_into_the_image(enclave, start, more):
         ("etc/attestd/attestd.conf", b"listen = 0.0.0.0:80\n", "/etc/attestd/start: attestd: listen"),
         ("etc/attestd/attestd.conf", b"drain_timeout = 300\n", "drain_timeout is 300, and more than 15"),
         ("etc/attestd/attestd.conf", b"unknown = 1\n", "/etc/attestd/attestd.conf:1: "),
+        ("usr/bin/attestd", b"\x7fELF", "would take the place of what attestd is"),
+        ("bin/attestd", b"\x7fELF", "would take the place of what attestd is"),
+        ("usr/sbin/start", b"\x7fELF", "would take the place of what attestd is"),
+        ("lib/x86_64-linux-gnu/libcrypto.so.3", b"x", "would take the place of what attestd is, or of what it loads"),
+        ("lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3/libcrypto.so.3", b"x", "would have attestd load other libraries"),
+        ("etc/ld.so.preload", b"x", "would have attestd load other libraries"),
+        ("etc/ld.so.cache", b"x", "would have attestd load other libraries"),
         ("run/x", b"", "would be hidden"),
         ("var/lib/attestd/x", b"", "would be hidden"),
         ("usr/bin", b"", "/usr/bin is there already"),
@@ -238,6 +253,12 @@ def test_homes_and_configurations_may_be_elsewhere(enclave, start, more):
     line = b"attestd /bin/attestd serve --config mine.conf --listen 127.0.0.1:1 --set log_level=debug\n"
     write(more, "etc/attestd/start", line + b"agent /usr/bin/attestd version\nother /usr/bin/attestd version \xff\xc2\x85 x\n")
     assert "srv/my home" in collect(enclave, start, more)
+
+
+def test_a_library_that_is_there_already_may_come_along(enclave, start, more):
+    there = rootfs.collect(str(enclave), str(start), None)["usr/lib/x86_64-linux-gnu/libcrypto.so.3"].data
+    write(more, "usr/lib/x86_64-linux-gnu/libcrypto.so.3", there)
+    collect(enclave, start, more)
 
 
 def test_a_pipe_and_an_unreadable_folder_are_refused(enclave, start, more, tmp_path):
