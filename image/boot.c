@@ -19,7 +19,7 @@
 #define MODULES	       "/modules"
 #define ROOTFS	       "/rootfs"
 /* The last file of the second ramdisk (rootfs.py). */
-#define LAST ROOTFS "~"
+#define LAST	       ROOTFS "~"
 #define START	       "/sbin/start"
 
 enum {
@@ -34,7 +34,7 @@ enum {
 };
 
 static const struct pid1_place dev = {"/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, NULL};
-static const struct pid1_place proc = {"/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL};
+static const struct pid1_place proc = {"/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, PID1_PROC};
 
 static void open_console(void)
 {
@@ -180,8 +180,8 @@ int main(void)
 		heartbeat(&to);
 	}
 
-	/* The kernel goes on when there was no room to unpack all of the second ramdisk, and says so where nobody reads it.
-	 * Whoever chooses the memory could then have files left out under unchanged PCRs. */
+	/* The kernel goes on when there was no room to unpack all of the second ramdisk, and says so where nobody reads
+	 * it. Whoever chooses the memory could then have files left out under unchanged PCRs. */
 	if (access(LAST, F_OK) != 0)
 		pid1_fail("the second ramdisk was not unpacked to its end: the enclave has too little memory");
 	move(dev.where, ROOTFS "/dev");

@@ -7,12 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 512 };
+enum { LINE_MAX_BYTES = 512, LAST_WORDS_MS = 1000, LAST_WORDS_STEP_MS = 10 };
 
 __attribute__((format(printf, 1, 0))) static void say(const char *format, va_list args)
 {
@@ -38,11 +40,35 @@ void pid1_say(const char *format, ...)
 	va_end(args);
 }
 
+void pid1_console(void)
+{
+	if (!isatty(STDERR_FILENO))
+		return;
+	int fd = open("/dev/console", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	(void)dup2(fd, STDOUT_FILENO);
+	(void)dup2(fd, STDERR_FILENO);
+	(void)close(fd);
+}
+
+/* A serial console is slower than the end of the machine; but who has stopped it must not put the end off. */
+static void let_last_words_out(void)
+{
+	const struct timespec step = {.tv_nsec = LAST_WORDS_STEP_MS * 1000000L};
+	int left = 0;
+
+	for (int ms = 0; ms < LAST_WORDS_MS && ioctl(STDERR_FILENO, TIOCOUTQ, &left) == 0 && left > 0;
+	     ms += LAST_WORDS_STEP_MS) {
+		(void)tcflow(STDERR_FILENO, TCOON);
+		(void)nanosleep(&step, NULL);
+	}
+}
+
 void pid1_end(int status)
 {
 	if (getpid() == 1) {
-		/* A serial console is slower than the end of the machine. */
-		(void)tcdrain(STDERR_FILENO);
+		let_last_words_out();
 		(void)reboot(RB_AUTOBOOT);
 	}
 	/* In a container that may not reboot; anywhere else the kernel panics when its first process ends. */

@@ -6,6 +6,9 @@
 
 #define PID1_PATH "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 
+/* Options of /proc: users see their own processes alone. */
+#define PID1_PROC "hidepid=2"
+
 /* Where something belongs, how and with which mount(2) options. */
 struct pid1_place {
 	const char *where;
@@ -13,6 +16,10 @@ struct pid1_place {
 	unsigned long flags;
 	const char *options;
 };
+
+/* Opens the console anew for standard output and error, to write alone and never to wait: whoever has a terminal open
+ * can stop it. Does nothing when standard error is no terminal. */
+void pid1_console(void);
 
 /* Writes one line to the console (standard error), with the program's name before it; cut off at 512 bytes. */
 void pid1_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -19,17 +20,18 @@
 #include <unistd.h>
 
 #define ATTESTD	  "attestd"
+#define NSM	  "/dev/nsm"
 #define RUN_DIR	  "/run/attestd"
 #define STATE_DIR "/var/lib/attestd"
 
 enum { PATH_BYTES = 64 };
 
 static const struct pid1_place mounts[] = {
-	{"/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
+	{"/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, PID1_PROC},
 	{"/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
 	{"/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, NULL},
-	{"/run", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755"},
-	{"/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777"},
+	{"/run", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755,size=10%"},
+	{"/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777,size=25%"},
 	/* The root may be a file system without a limit: a full database must be an error, and not the end of memory.
 	 */
 	{STATE_DIR, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"},
@@ -87,6 +89,9 @@ int main(int argc, char **argv)
 	}
 
 	supervise_block();
+	/* Ignored by whoever started this one, it would let no end of a program be seen. */
+	(void)signal(SIGCHLD, SIG_DFL);
+	pid1_console();
 	if (getpid() != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
 		pid1_fail("cannot adopt orphans: %s", strerror(errno));
 	(void)umask(0022);
@@ -98,6 +103,10 @@ int main(int argc, char **argv)
 	const struct program_user attestd = programs_user(files.passwd, ATTESTD);
 	give(RUN_DIR, 0750, &attestd);
 	give(STATE_DIR, 0700, &attestd);
+	/* The driver makes it for everyone, and whoever asks the NSM itself has attested what it likes, in attestd's
+	 * name. */
+	if (chown(NSM, attestd.uid, attestd.gid) != 0 ? errno != ENOENT : chmod(NSM, 0600) != 0)
+		pid1_fail("cannot give " NSM " to " ATTESTD ": %s", strerror(errno));
 	programs_read(&all, &files);
 	pid1_end(supervise_run(&all));
 }

@@ -26,6 +26,7 @@ enum {
 	RESTARTS_WINDOW_MS = 60 * 1000,
 	DRAIN_MS = 20 * 1000, /* rootfs.py allows attestd's drain_timeout less */
 	DESCRIPTORS = 131072,
+	PROCESSES = 512, /* of a user; the unit's TasksMax is for attestd's threads */
 	LOCKED_BYTES = 1024 * 1024,
 	START_FAILED = 2,
 };
@@ -69,6 +70,17 @@ static void limit(int what, rlim_t at)
 	(void)setrlimit((__rlimit_resource_t)what, &r);
 }
 
+/* When memory runs out, the others go first. Behind another init this may not be allowed. */
+static void oom_score(const char *score)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		(void)!write(fd, score, strlen(score));
+		(void)close(fd);
+	}
+}
+
 static void drop_privileges(const struct program *p)
 {
 	/* Ends with EINVAL behind the last capability that this kernel knows. */
@@ -89,15 +101,20 @@ static _Noreturn void run(const struct program *p)
 	sigset_t none;
 
 	(void)setsid();
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	pid1_console();
+	int null = open("/dev/null", O_RDWR);
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0) {
 		pid1_say("cannot open /dev/null: %s", strerror(errno));
 		_exit(START_FAILED);
 	}
+	if (null > STDERR_FILENO)
+		(void)close(null);
 	(void)umask(0077);
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_NOFILE, DESCRIPTORS);
+	limit(RLIMIT_NPROC, PROCESSES);
 	limit(RLIMIT_MEMLOCK, LOCKED_BYTES);
+	oom_score(strcmp(p->user, "attestd") == 0 ? "-900" : "500");
 	if (chdir(p->is.home) != 0) {
 		pid1_say("cannot enter %s, the home of %s: %s", p->is.home, p->user, strerror(errno));
 		_exit(START_FAILED);
@@ -110,34 +127,11 @@ static _Noreturn void run(const struct program *p)
 	_exit(START_FAILED);
 }
 
-static void launch(struct child *c)
+/* True: it is to be started again, and start_at is set; else that was too often. */
+static int again(struct child *c)
 {
-	pid_t pid = fork();
+	int64_t now = now_ms(), *oldest = &c->restarts[c->restarted % RESTARTS_MAX];
 
-	if (pid == 0)
-		run(c->is);
-	if (pid < 0) {
-		pid1_say("cannot start %s: %s", c->is->argv[0], strerror(errno));
-		c->start_at = now_ms() + RESTART_AFTER_MS;
-		return;
-	}
-	c->pid = pid;
-}
-
-/* Looks at how it ended. True: it is to be started again, and start_at is set. */
-static int restarts(struct child *c, int status)
-{
-	int64_t now = now_ms();
-
-	if (WIFEXITED(status)) {
-		pid1_say("%s ended with exit status %d", c->is->argv[0], WEXITSTATUS(status));
-		if (WEXITSTATUS(status) <= 2)
-			return 0;
-	} else {
-		pid1_say("%s was ended by signal %d (%s)", c->is->argv[0], WTERMSIG(status),
-			 strsignal(WTERMSIG(status)));
-	}
-	int64_t *oldest = &c->restarts[c->restarted % RESTARTS_MAX];
 	if (c->restarted >= RESTARTS_MAX && now - *oldest < RESTARTS_WINDOW_MS) {
 		pid1_say("%s was restarted %d times within %d s: no more", c->is->argv[0], RESTARTS_MAX,
 			 RESTARTS_WINDOW_MS / 1000);
@@ -146,6 +140,32 @@ static int restarts(struct child *c, int status)
 	*oldest = now;
 	c->restarted++;
 	c->start_at = now + RESTART_AFTER_MS;
+	return 1;
+}
+
+/* Looks at how it ended. True: it is to be started again. */
+static int restarts(struct child *c, int status)
+{
+	if (WIFEXITED(status)) {
+		pid1_say("%s ended with exit status %d", c->is->argv[0], WEXITSTATUS(status));
+		return WEXITSTATUS(status) > 2 && again(c);
+	}
+	pid1_say("%s was ended by signal %d (%s)", c->is->argv[0], WTERMSIG(status), strsignal(WTERMSIG(status)));
+	return again(c);
+}
+
+/* False: it cannot be started, and will not be tried again. */
+static int launch(struct child *c)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		run(c->is);
+	if (pid < 0) {
+		pid1_say("cannot start %s: %s", c->is->argv[0], strerror(errno));
+		return again(c);
+	}
+	c->pid = pid;
 	return 1;
 }
 
@@ -185,18 +205,17 @@ static int reap(struct children *all)
 	return over;
 }
 
-/* Starts what is due, and returns when the next is; INT64_MAX: none. */
-static int64_t start_due(struct children *all)
+/* Starts what is due. *next: when the next is; INT64_MAX: none. False: one of the programs ended for good. */
+static int start_due(struct children *all, int64_t *next)
 {
-	int64_t next = INT64_MAX;
-
+	*next = INT64_MAX;
 	for (struct child *c = all->c; c < all->c + all->n; c++) {
-		if (c->pid == 0 && c->start_at <= now_ms())
-			launch(c);
-		if (c->pid == 0 && c->start_at < next)
-			next = c->start_at;
+		if (c->pid == 0 && c->start_at <= now_ms() && !launch(c))
+			return 0;
+		if (c->pid == 0 && c->start_at < *next)
+			*next = c->start_at;
 	}
-	return next;
+	return 1;
 }
 
 static sigset_t awaited(void)
@@ -252,8 +271,8 @@ int supervise_run(const struct programs *programs)
 
 	for (size_t i = 0; i < all.n; i++)
 		all.c[i].is = &programs->p[i];
-	for (;;) {
-		int sig = wait_signal(start_due(&all));
+	for (int64_t next; start_due(&all, &next);) {
+		int sig = wait_signal(next);
 		if (reap(&all))
 			break;
 		if (sig == SIGTERM || sig == SIGINT) {

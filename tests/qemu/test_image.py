@@ -4,11 +4,33 @@ What the emulator has not: the devices of a Nitro enclave are on virtio-mmio and
 they are on PCI; and its parent is at CID 3, here it is at CID 2."""
 
 import json
+import os
+import re
+import shutil
 import subprocess
 
 import pytest
 from enclave import Enclave
-from machine import BUILD
+from machine import BUILD, CACHE, ROOT, wait_for
+
+
+START = """attestd /usr/bin/attestd serve --config /etc/attestd/attestd.conf --nsm device
+agent /opt/agent
+"""
+
+
+@pytest.fixture(scope="module")
+def overlaid(tmp_path_factory):
+    """An image with an agent of ours beside attestd."""
+    d = tmp_path_factory.mktemp("image")
+    for path in ("overlay/opt", "overlay/etc/attestd"):
+        (d / path).mkdir(parents=True)
+    shutil.copy(BUILD / "qemu/probes/agent", d / "overlay/opt/agent")
+    (d / "overlay/etc/attestd/start").write_text(START)
+    make = ["make", "-s", "eif-all", f"B={d}", f"OVERLAY={d}/overlay", f"ENCLAVE={BUILD}-enclave/attestd", f"CACHE={CACHE}"]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    subprocess.run(make, cwd=ROOT, env=env, check=True, capture_output=True)
+    return d / "attestd.eif"
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +61,12 @@ def test_a_policy_made_by_the_build_verifies_on_the_host(enclave):
     r = host(*ask, "--policy", enclave.measured)
     assert r.returncode == 0, r
     assert host(*ask, "--pcr", f"0={enclave.pcrs[1]}").returncode == 1
+
+
+def test_an_agent_that_was_taken_over_reaches_neither_nsm_nor_keys_and_keeps_the_end_from_nobody(machines, overlaid):
+    e = machines(overlaid, "agent", cls=Enclave, ready="agent: nsm ")
+    told = wait_for("the agent's line", 30, lambda: re.search(r"agent: (.*)\n", e.console()))[1]
+    assert told == "nsm EACCES, kek EACCES, first process ENOENT, console EPERM, processes 512"
+    # It stops the console and ends; the enclave has to end as well, though its last words cannot be written.
+    wait_for("end of the enclave", 60, lambda: e.children["qemu"].poll() is not None)
+    e.end()
