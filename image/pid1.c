@@ -44,12 +44,13 @@ void pid1_console(void)
 {
 	if (!isatty(STDERR_FILENO))
 		return;
-	int fd = open("/dev/console", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	int fd = open("/dev/console", O_WRONLY | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return;
 	(void)dup2(fd, STDOUT_FILENO);
 	(void)dup2(fd, STDERR_FILENO);
-	(void)close(fd);
+	if (fd > STDERR_FILENO)
+		(void)close(fd);
 }
 
 /* A serial console is slower than the end of the machine; but who has stopped it must not put the end off. */

@@ -91,7 +91,6 @@ int main(int argc, char **argv)
 	supervise_block();
 	/* Ignored by whoever started this one, it would let no end of a program be seen. */
 	(void)signal(SIGCHLD, SIG_DFL);
-	pid1_console();
 	if (getpid() != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
 		pid1_fail("cannot adopt orphans: %s", strerror(errno));
 	(void)umask(0022);
@@ -99,6 +98,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof mounts / sizeof mounts[0]; i++)
 		if (!is_mounted(mounts[i].where))
 			pid1_mount(&mounts[i]);
+	pid1_console();
 	loopback_up();
 	const struct program_user attestd = programs_user(files.passwd, ATTESTD);
 	give(RUN_DIR, 0750, &attestd);

@@ -2,6 +2,7 @@
 
 What it does as root runs in namespaces of its own (unshare): mounts, processes, network; nothing outside changes."""
 
+import contextlib
 import os
 import re
 import resource
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
+import tty
 
 import pytest
 import rootfs
@@ -159,16 +161,20 @@ class Enclave:
         self.process = None
         self.output = root.parent / "output"
 
-    def boot(self, *lines, first=True, prepare="true"):
-        """first: start is the first process of its namespace. prepare: a command to run before, with $R for the root."""
+    def boot(self, *lines, first=True, prepare="true", run=None, console=None):
+        """first: start is the first process of its namespace. prepare: a command to run before, with $R for the root.
+        run: what to run instead. console: a terminal that is /dev/console and takes all output."""
         (self.root / "etc/attestd/start").write_text("\n".join(lines) + "\n")
         # A /dev of its own in the place of the machine's devices.
         before = 'mount -t tmpfs dev "$R/dev" && mknod -m 666 "$R/dev/null" c 1 3'
-        run = 'exec chroot "$R" /sbin/start' if first else 'chroot "$R" /sbin/start & echo started $!; wait $!; echo status $?'
-        with open(self.output, "wb") as out:
+        if console is not None:
+            before += ' && touch "$R/dev/console" && mount --bind "$CONSOLE" "$R/dev/console"'
+        if run is None:
+            run = 'exec chroot "$R" /sbin/start' if first else 'chroot "$R" /sbin/start & echo started $!; wait $!; echo status $?'
+        with open(console or self.output, "wb", buffering=0) as out:
             self.process = subprocess.Popen(
                 [*UNSHARE, "sh", "-c", f"{before} && {prepare} && {run}"],
-                env={"PATH": os.environ["PATH"], "R": str(self.root), "SECRET": "of the caller"},
+                env={"PATH": os.environ["PATH"], "R": str(self.root), "CONSOLE": str(console), "SECRET": "of the caller"},
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )
@@ -182,6 +188,7 @@ class Enclave:
         while self.said().count(text) < count:
             assert time.monotonic() < until and self.process.poll() is None, f"{text!r} never came:\n{self.said()}"
             time.sleep(0.02)
+        return self.said()
 
     def ended(self):
         self.process.wait(DEADLINE)
@@ -225,11 +232,33 @@ def test_a_program_finds_itself_with_nothing_it_does_not_need(bare):
     # Root with all capabilities, as in an enclave, raises limits; root in a container only lowers them.
     most = [min(n, hard) if hard >= 0 else n for n, hard in ((131072, hard_limit("NOFILE")), (1048576, hard_limit("MEMLOCK")))]
     limits = re.findall(r"^limit \d (\d+) (\d+)$", told, re.M)
-    assert limits[0] == ("0", "0") and limits[1:] in ([(str(n), str(n)) for n in most], [("131072", "131072"), ("1048576", "1048576")])
+    assert limits[:2] == [("0", "0"), ("512", "512")] and limits[2:] in ([(str(n), str(n)) for n in most], [("131072", "131072"), ("1048576", "1048576")])
     assert re.findall(r"^Cap(\w+):\s+(\w+)$", told, re.M) == [(c, "0" * 16) for c in ("Inh", "Prm", "Eff", "Bnd", "Amb")]
     # No other descriptor was open than the first three, or this one had another number.
     assert "lo 1" in lines
     assert "cwd /" in lines
+    # Of the first process it sees nothing.
+    assert "folder /proc/1 " not in told and "open /dev/nsm: No such file or directory" in lines
+
+
+@pytest.mark.parametrize("user, opens", [("attestd", "yes"), ("agent", "Permission denied")])
+def test_the_nsm_is_attestds_alone(user, opens, bare):
+    nsm = ': >"$R/dev/nsm" && chmod 666 "$R/dev/nsm"'
+    assert f"open /dev/nsm: {opens}\n" in bare.boot(f"{user} /bin/actor tell", prepare=nsm).wait_for("ready")
+
+
+def test_an_nsm_that_cannot_be_made_attestds_ends_the_enclave(bare):
+    told = bare.boot("attestd /bin/actor tell", prepare=': >"$R/dev/nsm" && mount -o remount,ro "$R/dev"').ended()
+    assert told == "start: cannot give /dev/nsm to attestd: Read-only file system\n" and bare.process.returncode == REBOOTED
+
+
+@pytest.mark.parametrize("user, score", [("attestd", -900), ("agent", 500)])
+def test_when_memory_runs_out_attestd_is_the_last_to_go(user, score, bare):
+    with open("/proc/self/oom_score_adj") as f:
+        ours = int(f.read())
+    told = bare.boot(f"{user} /bin/actor tell").wait_for("ready")
+    # Root in a container may only raise it.
+    assert int(re.search(r"^oom_score_adj (-?\d+)$", told, re.M)[1]) in (score, max(score, ours))
 
 
 def test_mounts_and_folders_are_as_attestd_needs_them(bare):
@@ -241,6 +270,10 @@ def test_mounts_and_folders_are_as_attestd_needs_them(bare):
         assert mounts[where][0] == kind and {"nosuid", "nodev", "noexec"} <= mounts[where][1]
     assert "folder /run/attestd 750 100 100\n" in told and "folder /var/lib/attestd 700 100 100\n" in told
     assert "folder /tmp 1777 0 0\n" in told
+    memory = int(re.search(r"^memory MemTotal: +(\d+) kB$", told, re.M)[1])
+    for where, share in (("/run", 0.10), ("/tmp", 0.25)):
+        size = int(re.search(rf"^mount \S+ {where} \S+ \S*\bsize=(\d+)k", told, re.M)[1])
+        assert abs(size - memory * share) <= memory * 0.01
 
 
 def test_what_is_mounted_already_stays(bare):
@@ -272,6 +305,12 @@ def test_a_program_that_failed_is_started_again_but_not_forever(how, bare):
     assert bare.process.returncode == REBOOTED
 
 
+def test_a_program_that_no_process_can_be_made_for_is_tried_again_but_not_forever(bare):
+    told = bare.boot("agent /bin/actor tell", run='exec chroot "$R" /bin/actor start').ended()
+    assert told.count("start: cannot start /bin/actor: Resource temporarily unavailable\n") == 6
+    assert "was restarted 5 times within 60 s: no more\n" in told and bare.process.returncode == REBOOTED
+
+
 def test_a_program_that_cannot_be_run_ends_the_enclave(bare):
     told = bare.boot("agent /bin/missing").ended()
     assert "start: cannot run /bin/missing: No such file or directory\n" in told and "exit status 2" in told
@@ -298,6 +337,13 @@ def test_orphans_of_programs_are_adopted_and_do_not_disturb(bare):
     assert bare.ended().count("ended with exit status") == 1
 
 
+def test_what_its_caller_did_with_sigchld_and_stdin_does_not_matter(bare):
+    bare.boot("agent /bin/actor tell", prepare="trap '' CHLD && exec <&-").wait_for("ready")
+    assert "stdin 0\n" in bare.said() and "lo 1\n" in bare.said()
+    os.kill(children(bare.pid())[0], signal.SIGTERM)
+    assert "start: /bin/actor ended with exit status 0\n" in bare.ended()
+
+
 def test_behind_another_init_it_adopts_orphans_and_ends_by_its_exit_status(bare):
     bare.boot("agent /bin/actor orphan", first=False).wait_for("adopted by ")
     me = re.search(r"started (\d+)", bare.said())[1]
@@ -316,6 +362,38 @@ def test_a_program_that_does_not_drain_is_not_waited_for_forever(bare):
     os.kill(bare.pid(), signal.SIGTERM)
     told = bare.ended()
     assert "drained\n" in told and f"not all programs ended within {rootfs.DRAIN_MAX + 5} s\n" in told and bare.process.returncode == REBOOTED
+
+
+# ---- the console ----
+
+
+@pytest.fixture
+def terminal():
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    os.set_blocking(master, False)
+    yield master, os.ttyname(slave)
+    os.close(master)
+    os.close(slave)
+
+
+def test_a_program_can_write_to_the_console_and_nothing_else(bare, terminal):
+    master, name = terminal
+    bare.boot("agent /bin/actor tell", console=name)
+    said, until = b"", time.monotonic() + DEADLINE
+    while b"ready\n" not in said:
+        assert time.monotonic() < until and bare.process.poll() is None, said
+        with contextlib.suppress(BlockingIOError):
+            said += os.read(master, 65536)
+        time.sleep(0.02)
+    assert f"console mode {os.O_WRONLY} taken 0\n".encode() in said
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_program_that_stops_the_console_puts_no_end_off(first, bare, terminal):
+    bare.boot("agent /bin/actor stall", "attestd /bin/actor drain", run='exec chroot "$R" /sbin/start' if first else 'chroot "$R" /sbin/start & wait $!', console=terminal[1])
+    bare.ended()
+    assert bare.process.returncode == (REBOOTED if first else 1)
 
 
 @pytest.mark.parametrize(
