@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/err.h"
 
@@ -22,8 +23,14 @@ struct bytes {
 
 #define BYTES_LIT(s) ((struct bytes){(const uint8_t *)(s), sizeof(s) - 1})
 
-struct bytes bytes_of(const void *p, size_t n);
-struct bytes bytes_str(const char *s);		  /* without the terminating NUL */
+static inline struct bytes bytes_of(const void *p, size_t n)
+{
+	return (struct bytes){(const uint8_t *)p, n};
+}
+static inline struct bytes bytes_str(const char *s) /* without the terminating NUL */
+{
+	return bytes_of(s, strlen(s));
+}
 bool bytes_equal(struct bytes a, struct bytes b); /* not for secrets: stops at the first difference */
 bool bytes_is(struct bytes a, const char *s);
 bool bytes_is_zero(struct bytes a);
@@ -43,16 +50,40 @@ struct buf {
 void buf_free(struct buf *b);  /* wipes, frees, leaves an empty buffer with the same max; NULL is fine */
 void buf_reset(struct buf *b); /* wipes what was used, keeps the memory */
 
+/* Makes room where there is none; for buf_reserve only. */
+uint8_t *buf_grow(struct buf *b, size_t more);
 /* Room for `more` bytes behind b->n, or NULL (and sticky). The caller writes there and adds to b->n. */
-uint8_t *buf_reserve(struct buf *b, size_t more);
+static inline uint8_t *buf_reserve(struct buf *b, size_t more)
+{
+	return !b->failed && b->p != NULL && more <= b->cap - b->n ? b->p + b->n : buf_grow(b, more);
+}
 
-void buf_put(struct buf *b, const void *p, size_t n);
-void buf_put_bytes(struct buf *b, struct bytes x);
-void buf_put_str(struct buf *b, const char *s);
-void buf_put_u8(struct buf *b, uint8_t v);
+static inline void buf_put(struct buf *b, const void *p, size_t n)
+{
+	uint8_t *to = n > 0 ? buf_reserve(b, n) : NULL;
+	if (to == NULL)
+		return;
+	memcpy(to, p, n);
+	b->n += n;
+}
+static inline void buf_put_bytes(struct buf *b, struct bytes x)
+{
+	buf_put(b, x.p, x.n);
+}
+static inline void buf_put_str(struct buf *b, const char *s)
+{
+	buf_put(b, s, strlen(s));
+}
+static inline void buf_put_u8(struct buf *b, uint8_t v)
+{
+	buf_put(b, &v, sizeof v);
+}
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3); /* one call yields at most 1 KiB */
 
-struct bytes buf_bytes(const struct buf *b);
+static inline struct bytes buf_bytes(const struct buf *b)
+{
+	return bytes_of(b->p, b->n);
+}
 /* ERR_MEMORY if any append failed. */
 enum err buf_check(const struct buf *b, struct why *w) MUST_USE;
 /* A NUL is put behind the contents, not counted in n; NULL if the buffer failed. */

@@ -83,7 +83,7 @@ void api_put_cert(struct buf *out, const char *key, struct bytes der)
 	struct buf pem = BUF_INIT(2 * TLS_CERT_DER_MAX);
 	cert_pem_put(der, &pem);
 	out->failed |= pem.failed;
-	json_put_key(out, key);
+	json_put_name(out, key);
 	json_put_string(out, buf_bytes(&pem));
 	buf_free(&pem);
 }

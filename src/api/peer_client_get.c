@@ -15,7 +15,7 @@ static void put_allowed_pcrs(const struct verify_policy *p, struct buf *out)
 			if (p->pins[k].index != i)
 				continue;
 			if (first)
-				json_put_key(out, index);
+				json_put_name(out, index);
 			buf_put_str(out, first ? "[" : ",");
 			json_put_hex(out, bytes_of(p->pins[k].value, NSM_PCR_SIZE));
 			first = false;

@@ -12,7 +12,7 @@ static void put_pcrs(const struct peer_facts *f, struct buf *out)
 		if ((f->pcrs >> i & 1u) == 0)
 			continue;
 		(void)snprintf(index, sizeof index, "%u", i);
-		json_put_key(out, index);
+		json_put_name(out, index);
 		json_put_hex(out, bytes_of(f->pcr[i], NSM_PCR_SIZE));
 	}
 	buf_put_str(out, "}");

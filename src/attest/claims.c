@@ -40,7 +40,7 @@ static enum err render(const struct attest *a, enum attest_purpose purpose, cons
 	json_put_key(out, "guardrail");
 	json_put_cstr(out, a->guardrail);
 	for (size_t i = 0; i < n; i++) {
-		json_put_key(out, own[i].name);
+		json_put_name(out, own[i].name);
 		json_put_string(out, own[i].value);
 	}
 	buf_put_bytes(out, tail);

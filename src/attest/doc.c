@@ -195,7 +195,7 @@ void attest_put_pcrs(struct buf *out, const struct attest_view *v)
 			continue;
 		char index[4];
 		(void)snprintf(index, sizeof index, "%u", i);
-		json_put_key(out, index);
+		json_put_name(out, index);
 		json_put_hex(out, v->pcr[i]);
 	}
 	buf_put_u8(out, '}');

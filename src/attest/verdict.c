@@ -147,7 +147,7 @@ struct bytes verify_verdict_pcr(const struct verify_verdict *d, unsigned index)
 
 static void put_text(struct buf *out, const char *key, const char *text)
 {
-	json_put_key(out, key);
+	json_put_name(out, key);
 	json_put_cstr(out, text);
 }
 
@@ -191,7 +191,7 @@ static void put_warnings(struct buf *out, const struct verify_verdict *d)
 /* Writes the name of a member that states what was signed. False if nothing may be stated: then it is null. */
 static bool fact(struct buf *out, const struct verify_verdict *d, const char *key)
 {
-	json_put_key(out, key);
+	json_put_name(out, key);
 	if (!d->signed_facts)
 		json_put_cstr(out, NULL);
 	return d->signed_facts;

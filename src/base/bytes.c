@@ -5,17 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUF_FIRST = 64, BUF_PRINTF_MAX = 1024 };
-
-struct bytes bytes_of(const void *p, size_t n)
-{
-	return (struct bytes){p, n};
-}
-
-struct bytes bytes_str(const char *s)
-{
-	return bytes_of(s, strlen(s));
-}
+enum { BUF_FIRST = 256, BUF_PRINTF_MAX = 1024 };
 
 bool bytes_equal(struct bytes a, struct bytes b)
 {
@@ -66,7 +56,7 @@ void buf_reset(struct buf *b)
 }
 
 /* Not realloc, which may leave the old copy behind unwiped. One byte more than `cap` is kept for buf_cstr's NUL. */
-static bool grow(struct buf *b, size_t want)
+static bool enlarge(struct buf *b, size_t want)
 {
 	size_t cap = b->cap > b->max / 2 ? b->max : b->cap * 2;
 	if (cap < BUF_FIRST)
@@ -89,41 +79,15 @@ static bool grow(struct buf *b, size_t want)
 	return true;
 }
 
-uint8_t *buf_reserve(struct buf *b, size_t more)
+uint8_t *buf_grow(struct buf *b, size_t more)
 {
 	if (b->failed)
 		return NULL;
-	if (more > b->max - b->n || ((b->p == NULL || more > b->cap - b->n) && !grow(b, b->n + more))) {
+	if (more > b->max - b->n || !enlarge(b, b->n + more)) {
 		b->failed = true;
 		return NULL;
 	}
 	return b->p + b->n;
-}
-
-void buf_put(struct buf *b, const void *p, size_t n)
-{
-	if (n == 0)
-		return;
-	uint8_t *to = buf_reserve(b, n);
-	if (to == NULL)
-		return;
-	memcpy(to, p, n);
-	b->n += n;
-}
-
-void buf_put_bytes(struct buf *b, struct bytes x)
-{
-	buf_put(b, x.p, x.n);
-}
-
-void buf_put_str(struct buf *b, const char *s)
-{
-	buf_put(b, s, strlen(s));
-}
-
-void buf_put_u8(struct buf *b, uint8_t v)
-{
-	buf_put(b, &v, 1);
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)
@@ -138,11 +102,6 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 	else
 		buf_put(b, text, (size_t)n);
 	mem_wipe(text, sizeof text);
-}
-
-struct bytes buf_bytes(const struct buf *b)
-{
-	return bytes_of(b->p, b->n);
 }
 
 enum err buf_check(const struct buf *b, struct why *w)

@@ -65,7 +65,7 @@ static void put_verified_members(const struct client *c, struct buf *out)
 		const struct json_value *v = json_get(json_root(c->reply), unsigned_members[i]);
 		if (v == NULL)
 			continue;
-		json_put_key(out, unsigned_members[i]);
+		json_put_name(out, unsigned_members[i]);
 		put_value(out, v);
 	}
 }
@@ -75,7 +75,7 @@ static void put_null_members(struct buf *out)
 	static const char *const members[] = {"user_data",     "nonce",	 "has_public_key",
 					      "document_size", "key_id", "timestamp"};
 	for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
-		json_put_key(out, members[i]);
+		json_put_name(out, members[i]);
 		json_put_cstr(out, NULL);
 	}
 }

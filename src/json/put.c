@@ -87,10 +87,21 @@ void json_put_bool(struct buf *b, bool v)
 	buf_put_str(b, v ? "true" : "false");
 }
 
-void json_put_key(struct buf *b, const char *key)
+static void put_comma(struct buf *b)
 {
 	if (b->n > 0 && b->p[b->n - 1] != '{')
 		buf_put_u8(b, ',');
-	json_put_cstr(b, key);
+}
+
+void json_put_quoted_key(struct buf *b, struct bytes key)
+{
+	put_comma(b);
+	buf_put_bytes(b, key);
+}
+
+void json_put_name(struct buf *b, const char *name)
+{
+	put_comma(b);
+	json_put_cstr(b, name);
 	buf_put_u8(b, ':');
 }

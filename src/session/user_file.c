@@ -50,7 +50,7 @@ static void put_time(struct buf *json, const char *name, int64_t s)
 	char text[CLOCK_TEXT_SIZE];
 
 	clock_text(s * 1000, text);
-	json_put_key(json, name);
+	json_put_name(json, name);
 	json_put_cstr(json, text);
 }
 

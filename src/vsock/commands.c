@@ -25,7 +25,7 @@ struct vsock_op {
 
 static void put_text(struct buf *b, const char *key, struct bytes text)
 {
-	json_put_key(b, key);
+	json_put_name(b, key);
 	if (text.p == NULL)
 		json_put_cstr(b, NULL);
 	else

@@ -66,20 +66,20 @@ static void buf_takes_its_maximum_and_not_one_byte_more(void **state)
 	}
 }
 
-static void buf_grows_by_doubling_from_64_bytes(void **state)
+static void buf_grows_by_doubling_from_256_bytes(void **state)
 {
-	struct buf b = BUF_INIT(300);
+	struct buf b = BUF_INIT(1200);
 
 	(void)state;
 	buf_put_u8(&b, 1);
-	assert_int_equal(b.cap, 64);
-	assert_non_null(buf_reserve(&b, 64));
-	assert_int_equal(b.cap, 128);
-	assert_non_null(buf_reserve(&b, 199));
 	assert_int_equal(b.cap, 256);
-	assert_non_null(buf_reserve(&b, 299));
-	assert_int_equal(b.cap, 300);
-	assert_null(buf_reserve(&b, 300));
+	assert_non_null(buf_reserve(&b, 256));
+	assert_int_equal(b.cap, 512);
+	assert_non_null(buf_reserve(&b, 799));
+	assert_int_equal(b.cap, 1024);
+	assert_non_null(buf_reserve(&b, 1199));
+	assert_int_equal(b.cap, 1200);
+	assert_null(buf_reserve(&b, 1200));
 	buf_free(&b);
 	buf_free(NULL);
 }
@@ -270,7 +270,7 @@ int main(void)
 		cmocka_unit_test(bytes_compare_by_content_and_length),
 		cmocka_unit_test(printable_is_ascii_from_space_to_tilde),
 		cmocka_unit_test(buf_takes_its_maximum_and_not_one_byte_more),
-		cmocka_unit_test(buf_grows_by_doubling_from_64_bytes),
+		cmocka_unit_test(buf_grows_by_doubling_from_256_bytes),
 		cmocka_unit_test(buf_failure_is_sticky_until_reset),
 		cmocka_unit_test(buf_refuses_sizes_that_would_wrap),
 		cmocka_unit_test(buf_reset_wipes_and_keeps_the_memory),

@@ -282,7 +282,7 @@ static void writes_members_with_commas(void **state)
 	buf_put_str(&b, "{");
 	json_put_key(&b, "a");
 	json_put_int(&b, INT64_MIN);
-	json_put_key(&b, "b\n");
+	json_put_name(&b, "b\n");
 	json_put_cstr(&b, "{");
 	json_put_key(&b, "c");
 	buf_put_str(&b, "{");

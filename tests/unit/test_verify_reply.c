@@ -96,7 +96,7 @@ static void put_members(const struct members *m, struct buf *out)
 	for (size_t i = 0; i < m->n; i++) {
 		if (m->values[i] == NULL)
 			continue;
-		json_put_key(out, m->names[i]);
+		json_put_name(out, m->names[i]);
 		buf_put_str(out, m->values[i]);
 	}
 	buf_put_u8(out, '}');
