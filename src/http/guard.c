@@ -22,8 +22,8 @@ struct headers {
 
 static bool is_token_char(uint8_t c)
 {
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	       (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || (c >= '0' && c <= '9') ||
+	       (c != 0 && strchr("!#$%&'*+.^_`|~", c) != NULL);
 }
 
 static bool is_token(struct bytes b)
@@ -34,9 +34,9 @@ static bool is_token(struct bytes b)
 	return b.n > 0;
 }
 
-static bool name_is(struct bytes name, const char *want)
+static inline bool name_is(struct bytes name, struct bytes want)
 {
-	return name.n == strlen(want) && strncasecmp((const char *)name.p, want, name.n) == 0;
+	return name.n == want.n && strncasecmp((const char *)name.p, (const char *)want.p, name.n) == 0;
 }
 
 static void keep(unsigned *count, struct bytes *slot, struct bytes value)
@@ -61,23 +61,23 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
 	for (size_t i = 0; i < v.n; i++)
 		if ((v.p[i] < 0x20 && v.p[i] != '\t') || v.p[i] == 0x7f)
 			h->bad_value = true;
-	if (name_is(name, "Host"))
+	if (name_is(name, BYTES_LIT("Host")))
 		keep(&h->hosts, &h->host, v);
-	else if (name_is(name, "Content-Length"))
+	else if (name_is(name, BYTES_LIT("Content-Length")))
 		keep(&h->lengths, &h->length, v);
-	else if (name_is(name, "Transfer-Encoding"))
+	else if (name_is(name, BYTES_LIT("Transfer-Encoding")))
 		keep(&h->encodings, &h->encoding, v);
-	else if (name_is(name, "Expect"))
+	else if (name_is(name, BYTES_LIT("Expect")))
 		keep(&h->expects, &h->expect, v);
-	else if (name_is(name, "Content-Type"))
+	else if (name_is(name, BYTES_LIT("Content-Type")))
 		keep(&h->types, &h->type, v);
-	else if (name_is(name, "Content-Encoding"))
-		h->coded = h->coded || (v.n > 0 && !name_is(v, "identity"));
-	else if (name_is(name, "Cookie"))
+	else if (name_is(name, BYTES_LIT("Content-Encoding")))
+		h->coded = h->coded || (v.n > 0 && !name_is(v, BYTES_LIT("identity")));
+	else if (name_is(name, BYTES_LIT("Cookie")))
 		h->cookies += v.n + 1;
-	else if (name_is(name, "Origin"))
+	else if (name_is(name, BYTES_LIT("Origin")))
 		keep(&h->origins, &h->origin, v);
-	else if (name_is(name, "Sec-Fetch-Site"))
+	else if (name_is(name, BYTES_LIT("Sec-Fetch-Site")))
 		keep(&h->sites, &h->site, v);
 	return MHD_YES;
 }
@@ -112,7 +112,7 @@ static enum err check_framing(const struct http_req *r, const struct headers *h,
 	if (h->encodings == 1 && (h->lengths > 0 || !http11))
 		return why_tell(w, ERR_MALFORMED, NULL,
 				"Transfer-Encoding cannot stand beside Content-Length or in HTTP/1.0.");
-	if (h->expects > 1 || (h->expects == 1 && !name_is(h->expect, "100-continue")))
+	if (h->expects > 1 || (h->expects == 1 && !name_is(h->expect, BYTES_LIT("100-continue"))))
 		return why_tell(w, ERR_MALFORMED, NULL, "The only Expect taken is `100-continue`, once.");
 	if (h->types > 1 || h->origins > 1 || h->sites > 1)
 		return why_tell(w, ERR_MALFORMED, NULL,
@@ -189,8 +189,8 @@ static bool is_listed(struct bytes name, const char *list)
 static enum err check_host(const struct http_req *r, struct bytes name, struct why *w)
 {
 	const struct http_listener *how = &r->conn->from->how;
-	if (how->any_host || name_is(name, "localhost") || name_is(name, "127.0.0.1") || name_is(name, "[::1]") ||
-	    is_listed(name, how->hosts))
+	if (how->any_host || name_is(name, BYTES_LIT("localhost")) || name_is(name, BYTES_LIT("127.0.0.1")) ||
+	    name_is(name, BYTES_LIT("[::1]")) || is_listed(name, how->hosts))
 		return ERR_OK;
 	return why_tell(w, ERR_HOST, NULL,
 			"This listener answers to localhost, 127.0.0.1%s: a page whose name points here must not reach "
@@ -211,7 +211,7 @@ static enum err check_origin(const struct headers *h, struct why *w)
 			return why_tell(w, ERR_ORIGIN, NULL,
 					"The Origin header names another origin than this server.");
 	}
-	if (h->sites == 1 && !name_is(h->site, "same-origin") && !name_is(h->site, "none"))
+	if (h->sites == 1 && !name_is(h->site, BYTES_LIT("same-origin")) && !name_is(h->site, BYTES_LIT("none")))
 		return why_tell(w, ERR_ORIGIN, NULL, "Sec-Fetch-Site says that a page of another origin sent this.");
 	return ERR_OK;
 }

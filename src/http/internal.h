@@ -67,8 +67,9 @@ struct http_req {
 	char content_type[HTTP_TYPE_MAX + 1];
 	uint64_t content_length;     /* as declared; 0 if chunked */
 	uint64_t body_seen, charged; /* bytes received, and bytes counted as in flight */
-	struct why fault;	     /* found by a guard; answered once the body has been read */
-	struct why doomed;	     /* the turn that this request wrote in was not committed */
+	/* Found by a guard and answered once the body has been read; later, why the turn was not committed in which a
+	 * job's request had written. */
+	struct why fault;
 	struct MHD_Response *reply;
 	unsigned status;
 	const char *code; /* wire code of a problem, for the log */

@@ -303,7 +303,7 @@ bool request_settle(struct http_server *s, const struct why *failed)
 			continue;
 		}
 		if (failed != NULL && r->phase == PHASE_JOB)
-			r->doomed = *failed;
+			r->fault = *failed;
 		if (r->phase != PHASE_HELD)
 			continue;
 		if (failed != NULL) {
@@ -364,9 +364,9 @@ static void job_done(struct loop_job *lj)
 			request_free(r);
 		return;
 	}
-	if (r->doomed.err != ERR_OK) {
+	if (r->fault.err != ERR_OK) {
 		j->drop(j);
-		http_fail(r, &r->doomed);
+		http_fail(r, &r->fault);
 	} else {
 		j->then(r, j);
 	}

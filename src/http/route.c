@@ -8,20 +8,18 @@
  * compared as received, so an encoded spelling of a path is another path. */
 static bool path_matches(const char *pattern, struct bytes path, struct bytes *param)
 {
-	const char *brace = strchr(pattern, '{');
-	const char *behind = brace != NULL ? strchr(brace, '}') + 1 : "";
-	const size_t before_n = brace != NULL ? (size_t)(brace - pattern) : strlen(pattern), behind_n = strlen(behind);
+	size_t i = 0;
+	while (i < path.n && pattern[i] != '{' && pattern[i] == (char)path.p[i])
+		i++;
 	*param = (struct bytes){NULL, 0};
-	if (path.n < before_n + behind_n || memcmp(path.p, pattern, before_n) != 0 ||
-	    memcmp(path.p + path.n - behind_n, behind, behind_n) != 0)
+	if (pattern[i] != '{')
+		return i == path.n && pattern[i] == '\0';
+	const char *behind = strchr(pattern + i, '}') + 1;
+	const size_t behind_n = strlen(behind);
+	if (path.n - i <= behind_n || memcmp(path.p + path.n - behind_n, behind, behind_n) != 0)
 		return false;
-	const struct bytes rest = {path.p + before_n, path.n - before_n - behind_n};
-	if (brace == NULL)
-		return rest.n == 0;
-	if (rest.n == 0 || memchr(rest.p, '/', rest.n) != NULL || memchr(rest.p, '%', rest.n) != NULL)
-		return false;
-	*param = rest;
-	return true;
+	*param = (struct bytes){path.p + i, path.n - i - behind_n};
+	return memchr(param->p, '/', param->n) == NULL && memchr(param->p, '%', param->n) == NULL;
 }
 
 static struct bytes path_of(const struct http_req *r)
