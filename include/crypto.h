@@ -49,8 +49,8 @@ enum err crypto_hkdf(struct crypto *c, struct bytes ikm, const char *info, size_
 		     struct why *w) MUST_USE;
 
 /* AES-256-GCM (SP 800-38D) with a 12-byte IV. seal: out holds in.n + AEAD_TAG_SIZE, tag last; out may not overlap in.
- * open: `in` is ciphertext and tag; out holds in.n - AEAD_TAG_SIZE. ERR_BAD_MESSAGE if the tag does not fit (out is
- * wiped then) or `in` is shorter than a tag. in.n at most 2^31 - 64. */
+ * open: `in` is ciphertext and tag; out holds in.n - AEAD_TAG_SIZE and may be in.p. ERR_BAD_MESSAGE if the tag does not
+ * fit (out is wiped then) or `in` is shorter than a tag. in.n at most 2^31 - 64. */
 enum err crypto_seal(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const uint8_t iv[AEAD_IV_SIZE],
 		     struct bytes aad, struct bytes in, uint8_t *out, struct why *w) MUST_USE;
 enum err crypto_open(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const uint8_t iv[AEAD_IV_SIZE],

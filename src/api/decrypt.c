@@ -5,12 +5,15 @@
 
 #include "base/encode.h"
 
-enum { NUMBER_ROOM = 64 }; /* the last member */
+enum {
+	NUMBER_ROOM = 64,   /* the last member */
+	MEMBERS_ROOM = 192, /* all of the reply but a text that needs no escaping */
+};
 
 struct op {
 	struct api_op api;
-	struct buf sealed, plain, reply;
-	struct bytes id, scope; /* in api.json */
+	struct buf message, reply; /* the message is opened in its place */
+	struct bytes id, scope;	   /* in api.json */
 	struct session *session;
 	uint8_t iv[AEAD_IV_SIZE];
 };
@@ -19,8 +22,7 @@ static void drop(struct http_job *j)
 {
 	struct op *op = (struct op *)j;
 	session_release(op->session);
-	buf_free(&op->sealed);
-	buf_free(&op->plain);
+	buf_free(&op->message);
 	buf_free(&op->reply);
 	api_op_free(&op->api);
 }
@@ -37,17 +39,17 @@ static enum err read_iv(struct op *op, struct bytes text, struct why *w)
 
 static enum err read_ciphertext(struct op *op, struct bytes text, struct why *w)
 {
-	op->sealed = BUF_INIT(BASE64_DECODED_MAX(text.n));
-	uint8_t *out = text.n > 0 ? buf_reserve(&op->sealed, BASE64_DECODED_MAX(text.n)) : NULL;
+	op->message = BUF_INIT(BASE64_DECODED_MAX(text.n));
+	uint8_t *out = text.n > 0 ? buf_reserve(&op->message, BASE64_DECODED_MAX(text.n)) : NULL;
 	if (text.n > 0 && out == NULL)
-		return buf_check(&op->sealed, w);
+		return buf_check(&op->message, w);
 	size_t n = 0;
 	if (text.n > 0 && !base64_decode(text, out, &n))
 		return why_tell(w, ERR_INVALID, "ciphertext", "Is not padded base64.");
 	if (n < AEAD_TAG_SIZE)
 		return why_tell(w, ERR_INVALID, "ciphertext", "Must hold at least the %d bytes of the tag.",
 				AEAD_TAG_SIZE);
-	op->sealed.n = n;
+	op->message.n = n;
 	return ERR_OK;
 }
 
@@ -74,33 +76,27 @@ static void parse(struct http_job *j)
 static void unseal(struct http_job *j)
 {
 	struct op *op = (struct op *)j;
-	const size_t n = op->sealed.n - AEAD_TAG_SIZE;
-	op->plain = BUF_INIT(n + 1);
-	uint8_t *out = buf_reserve(&op->plain, n + 1); /* never NULL for an empty message */
-	if (out == NULL) {
-		(void)!buf_check(&op->plain, &op->api.why);
+	if (session_unseal(op->api.app->crypto, op->session, op->iv, buf_bytes(&op->message), op->message.p,
+			   &op->api.why) != ERR_OK)
 		return;
-	}
-	if (session_unseal(op->api.app->crypto, op->session, op->iv, buf_bytes(&op->sealed), out, &op->api.why) !=
-	    ERR_OK)
-		return;
-	op->plain.n = n;
+	op->message.n -= AEAD_TAG_SIZE;
+	const struct bytes plain = buf_bytes(&op->message);
 	/* Authentic, but a JSON string cannot carry it: said before the message is used up, so nothing is lost. */
-	if (!utf8_valid(buf_bytes(&op->plain))) {
+	if (!utf8_valid(plain)) {
 		(void)why_tell(&op->api.why, ERR_INVALID, "ciphertext",
 			       "The message is authentic but is not UTF-8 text.");
 		return;
 	}
-	op->reply = BUF_INIT(n * JSON_ESCAPE_MAX + API_REPLY_MAX);
+	op->reply = BUF_INIT(plain.n * JSON_ESCAPE_MAX + API_REPLY_MAX);
+	(void)buf_reserve(&op->reply, plain.n + MEMBERS_ROOM);
 	buf_put_str(&op->reply, "{");
 	json_put_key(&op->reply, "plaintext");
-	json_put_string(&op->reply, buf_bytes(&op->plain));
+	json_put_string(&op->reply, plain);
 	json_put_key(&op->reply, "session_id");
 	json_put_string(&op->reply, op->id);
 	(void)buf_reserve(&op->reply, NUMBER_ROOM);
 	(void)!buf_check(&op->reply, &op->api.why);
-	buf_free(&op->sealed);
-	buf_free(&op->plain);
+	buf_free(&op->message);
 	json_free(op->api.json);
 	op->api.json = NULL;
 }

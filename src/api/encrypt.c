@@ -3,9 +3,11 @@
 
 #include "base/encode.h"
 
+enum { MEMBERS_ROOM = 192 }; /* all of the reply but its ciphertext */
+
 struct op {
 	struct api_op api;
-	struct buf sealed, reply;
+	struct buf reply;
 	struct bytes id, plaintext, scope; /* in api.json */
 	struct session *session;
 	uint32_t number;
@@ -16,7 +18,6 @@ static void drop(struct http_job *j)
 {
 	struct op *op = (struct op *)j;
 	session_release(op->session);
-	buf_free(&op->sealed);
 	buf_free(&op->reply);
 	api_op_free(&op->api);
 }
@@ -37,24 +38,28 @@ static void parse(struct http_job *j)
 	op->plaintext = json_string(plaintext);
 }
 
-/* Seals and renders: a long message is sealed, written out and wiped without the loop. */
+/* Seals and renders: a long message is sealed, written out and wiped without the loop. What is sealed goes to the end
+ * of the room for its text, which then is written over it. */
 static void seal(struct http_job *j)
 {
 	struct op *op = (struct op *)j;
-	const size_t n = op->plaintext.n + AEAD_TAG_SIZE;
-	op->sealed = BUF_INIT(n);
-	uint8_t *out = buf_reserve(&op->sealed, n);
-	if (out == NULL) {
-		(void)!buf_check(&op->sealed, &op->api.why);
-		return;
-	}
-	if (session_seal(op->api.app->crypto, op->session, op->iv, op->plaintext, out, &op->api.why) != ERR_OK)
-		return;
-	op->sealed.n = n;
-	op->reply = BUF_INIT(BASE64_SIZE(n) + API_REPLY_MAX);
+	const size_t n = op->plaintext.n + AEAD_TAG_SIZE, text_n = BASE64_SIZE(n);
+	op->reply = BUF_INIT(text_n + MEMBERS_ROOM);
+	(void)buf_reserve(&op->reply, text_n + MEMBERS_ROOM);
 	buf_put_str(&op->reply, "{");
 	json_put_key(&op->reply, "ciphertext");
-	json_put_base64(&op->reply, buf_bytes(&op->sealed));
+	buf_put_u8(&op->reply, '"');
+	uint8_t *text = buf_reserve(&op->reply, text_n);
+	if (text == NULL) {
+		(void)!buf_check(&op->reply, &op->api.why);
+		return;
+	}
+	uint8_t *sealed = text + text_n - n;
+	if (session_seal(op->api.app->crypto, op->session, op->iv, op->plaintext, sealed, &op->api.why) != ERR_OK)
+		return;
+	base64_encode(bytes_of(sealed, n), (char *)text);
+	op->reply.n += text_n;
+	buf_put_u8(&op->reply, '"');
 	json_put_key(&op->reply, "iv");
 	json_put_base64(&op->reply, bytes_of(op->iv, sizeof op->iv));
 	json_put_key(&op->reply, "session_id");
@@ -62,7 +67,6 @@ static void seal(struct http_job *j)
 	json_put_key(&op->reply, "message_number");
 	json_put_int(&op->reply, op->number);
 	buf_put_str(&op->reply, "}");
-	buf_free(&op->sealed);
 	json_free(op->api.json);
 	op->api.json = NULL;
 }

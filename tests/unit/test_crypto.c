@@ -202,6 +202,9 @@ static void no_altered_bit_of_a_sealed_message_opens(void **state)
 		assert_int_equal(crypto_open(c, k, iv, bytes_of(aad, 3), bytes_of(sealed, n), out, &w),
 				 ERR_BAD_MESSAGE);
 	assert_int_equal(crypto_open(c, k, iv, bytes_of(aad, 3), bytes_of(sealed, 56), out, &w), ERR_OK);
+	sealed[0] ^= 1;
+	assert_int_equal(crypto_open(c, k, iv, bytes_of(aad, 3), bytes_of(sealed, 56), sealed, &w), ERR_BAD_MESSAGE);
+	assert_true(bytes_is_zero(bytes_of(sealed, 40)));
 }
 
 static void sealing_wants_a_message_below_2_gib(void **state)
@@ -230,6 +233,9 @@ static void a_mebibyte_round_trips(void **state)
 	assert_int_equal(crypto_open(c, k, iv, bytes_of(NULL, 0), bytes_of(sealed, n + AEAD_TAG_SIZE), out, &w),
 			 ERR_OK);
 	assert_memory_equal(in, out, n);
+	assert_int_equal(crypto_open(c, k, iv, bytes_of(NULL, 0), bytes_of(sealed, n + AEAD_TAG_SIZE), sealed, &w),
+			 ERR_OK);
+	assert_memory_equal(in, sealed, n);
 	free(in);
 	free(sealed);
 	free(out);
