@@ -31,6 +31,11 @@ struct conn {
 	struct conn *prev, *next;
 };
 
+enum {
+	KEPT_LENGTH_MAX = 1024, /* bytes of a reply whose response is kept for others */
+	KEPT_MAX = 1024,	/* such responses that no request has, of about 2 KiB each */
+};
+
 struct conn_list {
 	struct conn *first, *last;
 	int64_t ms;
@@ -71,6 +76,7 @@ struct http_req {
 	 * job's request had written. */
 	struct why fault;
 	struct MHD_Response *reply;
+	struct kept *kept; /* whose response it is; NULL: it is this request's own */
 	unsigned status;
 	const char *code; /* wire code of a problem, for the log */
 	size_t reply_n;
@@ -108,6 +114,8 @@ struct http_server {
 	void *drained_ctx;
 	int64_t inflight[HTTP_REACHES];
 	struct http_counters count;
+	struct kept *kept[KEPT_LENGTH_MAX + 1]; /* by length; nobody's for the moment */
+	size_t n_kept, kept_oust;
 };
 
 /* conn.c */
@@ -146,8 +154,18 @@ bool request_settle(struct http_server *s, const struct why *failed);
 /* What workers still hold is answered 503: libmicrohttpd must not be stopped with a suspended connection. */
 void request_abandon_all(struct http_server *s);
 
+/* kept.c: only for what has the headers of http_reply and no others. */
+struct kept *kept_take(struct http_server *s, struct bytes body); /* NULL: too long, or there is no memory */
+struct MHD_Response *kept_response(const struct kept *k);
+/* Once libmicrohttpd is done with the request: the body is wiped. */
+void kept_return(struct http_server *s, struct kept *k);
+void kept_free(struct http_server *s);
+
 /* reply.c */
+#define HTTP_JSON "application/json"
 void reply_drop(struct http_req *r);
+/* Those that every reply has. */
+bool reply_headers(struct MHD_Response *resp, const char *type) MUST_USE;
 /* The problem document, RFC 9457. */
 void reply_problem(const struct why *w, struct buf *out);
 

@@ -11,8 +11,11 @@ enum { STREAM_BLOCK = 64 * 1024, PROBLEM_MAX = 4096 };
 
 void reply_drop(struct http_req *r)
 {
-	if (r->reply != NULL)
+	if (r->kept != NULL)
+		kept_return(r->server, r->kept);
+	else if (r->reply != NULL)
 		MHD_destroy_response(r->reply);
+	r->kept = NULL;
 	r->reply = NULL;
 }
 
@@ -67,27 +70,38 @@ static struct MHD_Response *make_response(struct http_server *s, struct buf *bod
 }
 
 /* What callers have stored may be a page of theirs, and a browser that is shown it must not run it. */
-static bool add_headers(const struct http_req *r, struct MHD_Response *resp, const char *type)
+bool reply_headers(struct MHD_Response *resp, const char *type)
 {
 	return MHD_add_response_header(resp, "Content-Type", type) == MHD_YES &&
 	       MHD_add_response_header(resp, "Cache-Control", "no-store") == MHD_YES &&
 	       MHD_add_response_header(resp, "X-Content-Type-Options", "nosniff") == MHD_YES &&
-	       MHD_add_response_header(resp, "Content-Security-Policy", "default-src 'none'; sandbox") == MHD_YES &&
-	       (!(r->close || r->server->draining) || MHD_add_response_header(resp, "Connection", "close") == MHD_YES);
+	       MHD_add_response_header(resp, "Content-Security-Policy", "default-src 'none'; sandbox") == MHD_YES;
+}
+
+static bool closes(const struct http_req *r)
+{
+	return r->close || r->server->draining;
+}
+
+static void answer(struct http_req *r, unsigned status, struct MHD_Response *resp, struct kept *k, size_t n)
+{
+	reply_drop(r);
+	r->reply = resp;
+	r->kept = k;
+	r->status = status;
+	r->reply_n = n;
+	r->code = NULL;
 }
 
 /* Takes resp. Without a response the connection is closed unanswered: there is no memory to say more. */
 static void set_reply(struct http_req *r, unsigned status, struct MHD_Response *resp, const char *type, size_t n)
 {
-	reply_drop(r);
-	if (resp != NULL && !add_headers(r, resp, type)) {
+	if (resp != NULL && (!reply_headers(resp, type) ||
+			     (closes(r) && MHD_add_response_header(resp, "Connection", "close") != MHD_YES))) {
 		MHD_destroy_response(resp);
 		resp = NULL;
 	}
-	r->reply = resp;
-	r->status = status;
-	r->reply_n = n;
-	r->code = NULL;
+	answer(r, status, resp, NULL, n);
 }
 
 void http_reply_type(struct http_req *r, unsigned status, const char *type, struct buf *body)
@@ -105,7 +119,13 @@ void http_reply_type(struct http_req *r, unsigned status, const char *type, stru
 
 void http_reply(struct http_req *r, unsigned status, struct buf *json)
 {
-	http_reply_type(r, status, "application/json", json);
+	struct kept *k = json->failed || closes(r) ? NULL : kept_take(r->server, buf_bytes(json));
+	if (k == NULL) {
+		http_reply_type(r, status, HTTP_JSON, json);
+		return;
+	}
+	answer(r, status, kept_response(k), k, json->n);
+	buf_free(json);
 }
 
 void http_reply_static(struct http_req *r, const char *type, struct bytes body)
@@ -146,7 +166,7 @@ void http_reply_stream(struct http_req *r, unsigned status, const struct http_st
 		http_fail(r, &w);
 		return;
 	}
-	set_reply(r, status, resp, "application/json", own->size);
+	set_reply(r, status, resp, HTTP_JSON, own->size);
 }
 
 void reply_problem(const struct why *w, struct buf *out)

@@ -188,7 +188,6 @@ static enum MHD_Result queue_reply(struct http_req *r)
 		return MHD_NO;
 	const enum MHD_Result ok = MHD_queue_response(r->mc, r->status, r->reply);
 	r->phase = PHASE_QUEUED;
-	reply_drop(r);
 	if (ok == MHD_YES) {
 		s->count.replies[r->status / 100 < 6 ? r->status / 100 : 5]++;
 		s->count.duration_us_sum += (uint64_t)(loop_now_us(s->loop) - r->started_us);

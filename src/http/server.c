@@ -188,6 +188,7 @@ void http_free(struct http_server *s)
 	loop_set_guest(s->loop, (struct loop_guest){0});
 	loop_io_del(s->loop, &s->mhd_io);
 	MHD_stop_daemon(s->daemon);
+	kept_free(s);
 	for (size_t i = 0; i < s->n_listeners; i++)
 		tls_front_free(s->listener[i].front);
 	free(s);

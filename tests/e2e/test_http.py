@@ -168,6 +168,33 @@ def test_pipelined_requests_are_answered_in_order(server, session):
         assert got[6].json()["status"] == "healthy"
 
 
+def test_replies_of_one_length_are_never_mixed_up(server, user):
+    """The server uses its responses again, by their length, while some wait for a client that does not read."""
+    sessions = [UserSession(server, user) for _ in range(5)]
+    texts = [f"{n:0600}" for n in range(3000)]
+    with Wire(server) as idle:
+        sender = threading.Thread(target=idle.send, args=(b"".join(post("/encrypt", sessions[0].plain(t)) for t in texts),))
+        sender.start()
+        with Wire(server) as busy:
+            for n in range(400):
+                own = sessions[1 + n % 4]
+                assert own.open(busy.send(post("/encrypt", own.plain(f"{n:0600}"))).reply().json()) == f"{n:0600}"
+        for text in texts:
+            assert sessions[0].open(idle.reply().json()) == text
+        sender.join()
+
+
+def test_replies_around_the_length_that_is_kept(server, session):
+    with Wire(server) as w:
+        for _ in range(3):
+            lengths = set()
+            for n in range(600, 700):
+                reply = w.send(post("/encrypt", session.plain("x" * n))).reply()
+                assert session.open(reply.json()) == "x" * n
+                lengths.add(len(reply.body))
+            assert min(lengths) < 1024 < max(lengths)
+
+
 @pytest.mark.parametrize("size", [1, 2, 7, 1000, 8192, 70_000])
 def test_chunked_uploads(server, session, size):
     body = json.dumps(session.plain("zwölf " * 10_000 if size > 7 else "zwölf")).encode()
