@@ -5,16 +5,17 @@
  * WAL, exclusive locking; durability `process` is synchronous=OFF (an acknowledged write survives kill -9), `power` is
  * FULL. The store knows nothing of keys: blobs come sealed.
  *
- * Tables: meta (one row a name), session (one row each), seen (append-only: session, number, iv). A message's number is
- * in its row, so a session's message count is the highest number among its rows and one insert a message is enough.
- * Deleting a session deletes its row at once; its seen rows go by store_sweep().
+ * Tables: meta (one row a name), session (one row each), seen (append-only; a row has the session, number and IV of
+ * each message of a turn, up to 64). A message's number is kept beside its IV, so a session's message count is the
+ * highest number among its messages and nothing else need be written for one. Deleting a session deletes its row at
+ * once; its messages go by store_sweep().
  */
 #ifndef ATTESTD_STORE_H
 #define ATTESTD_STORE_H
 
 #include "base/bytes.h"
 
-enum { STORE_SCHEMA = 1, STORE_ID_SIZE = 43, STORE_IV_SIZE = 12 };
+enum { STORE_SCHEMA = 2, STORE_ID_SIZE = 43, STORE_IV_SIZE = 12 };
 
 struct store;
 
@@ -43,19 +44,19 @@ enum err store_session_put(struct store *s, const struct store_session *x,
 enum err store_session_delete(struct store *s, int64_t row, struct why *w) MUST_USE;
 enum err store_seen_put(struct store *s, int64_t row, uint32_t number, const uint8_t iv[STORE_IV_SIZE],
 			struct why *w) MUST_USE;
-/* Everything away: sessions and seen rows; meta stays. */
+/* Everything away: sessions and seen messages; meta stays. */
 enum err store_clear(struct store *s, struct why *w) MUST_USE;
 
-/* Loading, before serving. fn's bytes are borrowed for the call; a fault from fn ends the walk. Seen rows come in the
- * order written, rows of deleted sessions included. */
+/* Loading, before serving. fn's bytes are borrowed for the call; a fault from fn ends the walk. Seen messages come in
+ * the order written, those of deleted sessions included, those of the open transaction perhaps not. */
 enum err store_each_session(struct store *s, enum err (*fn)(void *ctx, const struct store_session *x, struct why *w),
 			    void *ctx, struct why *w) MUST_USE;
 enum err store_each_seen(struct store *s,
 			 enum err (*fn)(void *ctx, int64_t row, uint32_t number, const uint8_t *iv, struct why *w),
 			 void *ctx, struct why *w) MUST_USE;
 
-/* A position behind every seen row written so far, and deletion of at most `limit` rows in front of one. *more tells
- * whether rows in front of `mark` are left. */
+/* A position behind every seen row of the turns that have ended, and deletion of at most `limit` rows in front of one.
+ * *more tells whether rows in front of `mark` are left. */
 int64_t store_seen_mark(const struct store *s);
 enum err store_sweep(struct store *s, int64_t mark, unsigned limit, bool *more, struct why *w) MUST_USE;
 

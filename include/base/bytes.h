@@ -36,6 +36,21 @@ bool bytes_is(struct bytes a, const char *s);
 bool bytes_is_zero(struct bytes a);
 bool bytes_printable(struct bytes a); /* printable ASCII and nothing else: fit to be shown to a person */
 
+/* Numbers, big-endian in `size` bytes, at most 8. */
+static inline void put_be(uint8_t *to, size_t size, uint64_t v)
+{
+	for (; size > 0; v >>= 8)
+		to[--size] = (uint8_t)v;
+}
+static inline uint64_t get_be(const uint8_t *from, size_t size)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < size; i++)
+		v = v << 8 | from[i];
+	return v;
+}
+
 /* Overwrites memory in a way that the compiler must keep. */
 void mem_wipe(void *p, size_t n);
 

@@ -51,12 +51,6 @@ void simulator_ca_clear(struct simulator_ca *ca)
 		clear(&ca->level[i]);
 }
 
-static void put_be(uint64_t v, size_t n, uint8_t *out)
-{
-	for (size_t i = n; i-- > 0; v >>= 8)
-		out[i] = (uint8_t)v;
-}
-
 static enum err common_name(const struct simulator_ca *ca, enum simulator_level at, char out[NAME_SIZE], struct why *w)
 {
 	static const char domain[] = "us-east-1.sim";
@@ -85,7 +79,7 @@ static enum err serial(const struct simulator_ca *ca, enum simulator_level at, i
 	if (at != SIMULATOR_LEAF)
 		return random_fill(&ca->random, out, levels[at].serial_size, w);
 	memcpy(out, ca->enclave, sizeof ca->enclave);
-	put_be((uint64_t)issued_s, 8, out + sizeof ca->enclave);
+	put_be(out + sizeof ca->enclave, 8, (uint64_t)issued_s);
 	return ERR_OK;
 }
 
@@ -145,7 +139,7 @@ static enum err make_names(struct simulator_ca *ca, int64_t now_ms, struct why *
 		e = random_fill(&ca->random, ca->enclave, sizeof ca->enclave, w);
 	if (e != ERR_OK)
 		return e;
-	put_be((uint64_t)now_ms, 6, ca->enclave);
+	put_be(ca->enclave, 6, (uint64_t)now_ms);
 	char hex[HEX_SIZE(8)], enclave[HEX_SIZE(8)];
 	hex_encode(bytes_of(id, sizeof id), hex);
 	hex_encode(bytes_of(ca->enclave, sizeof ca->enclave), enclave);

@@ -22,21 +22,6 @@ enum {
 _Static_assert((int)STORE_ID_SIZE == (int)SESSION_ID_SIZE, "the store keeps a session's whole id");
 _Static_assert((int)STORE_IV_SIZE == (int)AEAD_IV_SIZE, "the store keeps a message's whole IV");
 
-/* ---- numbers, big-endian in `size` bytes, at most 8 ---- */
-static inline void put_be(uint8_t *to, size_t size, uint64_t v)
-{
-	for (; size > 0; v >>= 8)
-		to[--size] = (uint8_t)v;
-}
-static inline uint64_t get_be(const uint8_t *from, size_t size)
-{
-	uint64_t v = 0;
-
-	for (size_t i = 0; i < size; i++)
-		v = v << 8 | from[i];
-	return v;
-}
-
 /* ---- the keyed hash of the table and of the replay sets ---- */
 /* Ids and IVs come from outsiders, so without a random key they could choose ones that collide. Multiply-shift over
  * 32-bit words is universal; the last step breaks up the runs that IVs counted upward would make. */

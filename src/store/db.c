@@ -270,29 +270,33 @@ static int run(sqlite3_stmt *st)
 	return rc;
 }
 
-static enum err begin(struct db *d, struct why *w)
-{
-	if (!sqlite3_get_autocommit(d->h))
-		return ERR_OK;
-	int rc = run(d->begin);
-	return rc == SQLITE_DONE ? ERR_OK : fault(d, rc, w);
-}
-
-enum err db_write(struct db *d, sqlite3_stmt *st, struct why *w)
+enum err db_begin(struct db *d, struct why *w)
 {
 	if (d->cause.err != ERR_OK) {
 		*w = d->cause;
 		return w->err;
 	}
-	enum err e = begin(d, w);
-	if (e == ERR_OK) {
-		int rc = run(st);
-		if (rc != SQLITE_DONE)
-			e = fault(d, rc, w);
-	}
+	if (!sqlite3_get_autocommit(d->h))
+		return ERR_OK;
+	const int rc = run(d->begin);
+	if (rc == SQLITE_DONE)
+		return ERR_OK;
+	fault(d, rc, w);
+	d->cause = *w;
+	return w->err;
+}
+
+enum err db_write(struct db *d, sqlite3_stmt *st, struct why *w)
+{
+	const enum err e = db_begin(d, w);
 	if (e != ERR_OK)
-		d->cause = *w;
-	return e;
+		return e;
+	const int rc = run(st);
+	if (rc == SQLITE_DONE)
+		return ERR_OK;
+	fault(d, rc, w);
+	d->cause = *w;
+	return w->err;
 }
 
 enum err db_row(struct db *d, sqlite3_stmt *st, bool *row, struct why *w)

@@ -29,6 +29,8 @@ enum err db_prepare(struct db *d, sqlite3_stmt **out, const char *sql, struct wh
 void db_bind_bytes(sqlite3_stmt *st, int at, struct bytes x);
 struct bytes db_column_bytes(sqlite3_stmt *st, int at); /* borrowed until the next step */
 
+/* Opens the turn's transaction unless it is open. */
+enum err db_begin(struct db *d, struct why *w) MUST_USE;
 /* Runs a bound write inside the turn's transaction, begun here if there is none. */
 enum err db_write(struct db *d, sqlite3_stmt *st, struct why *w) MUST_USE;
 /* One row of a bound query, or *row false and the statement reset. A caller that stops early resets it. */

@@ -7,8 +7,17 @@
 #include "crypto.h"
 #include "db.h"
 
-/* `seen` has no index but its row numbers: it is only ever appended to, read whole, and cut off at its old end. The
- * lengths are limits that no honest caller meets. */
+/* A row of `seen` has the messages of a turn, up to SEEN_TOGETHER: for each the session's row, its number and its IV. A
+ * row each would cost three times as much as all else that a message asks of the store. There is no index but the row
+ * numbers: the table is only ever appended to, read whole, and cut off at its old end. The lengths are limits that no
+ * honest caller meets. */
+enum {
+	SEEN_ROW_SIZE = 8,
+	SEEN_NUMBER_SIZE = 4,
+	SEEN_SIZE = SEEN_ROW_SIZE + SEEN_NUMBER_SIZE + STORE_IV_SIZE,
+	SEEN_TOGETHER = 64,
+};
+
 static const struct db_spec spec = {
 	.noun = "session database",
 	.application_id = 0x61747364, /* "atsd" */
@@ -31,9 +40,7 @@ static const struct db_spec spec = {
 	       ") STRICT;"
 	       "CREATE TABLE seen("
 	       "	id INTEGER PRIMARY KEY,"
-	       "	row INTEGER NOT NULL,"
-	       "	number INTEGER NOT NULL CHECK (number BETWEEN 0 AND 4294967295),"
-	       "	iv BLOB NOT NULL CHECK (length(iv) = 12)"
+	       "	messages BLOB NOT NULL CHECK (length(messages) BETWEEN 24 AND 1536 AND length(messages) % 24 = 0)"
 	       ") STRICT",
 };
 
@@ -60,8 +67,8 @@ static const char *const statements[STATEMENTS] = {
 	[SESSION_DELETE] = "DELETE FROM session WHERE row = ?",
 	[SESSION_ALL] = "SELECT * FROM session ORDER BY row",
 	[SESSION_CLEAR] = "DELETE FROM session",
-	[SEEN_PUT] = "INSERT INTO seen VALUES (?, ?, ?, ?)",
-	[SEEN_ALL] = "SELECT row, number, iv FROM seen ORDER BY id",
+	[SEEN_PUT] = "INSERT INTO seen VALUES (?, ?)",
+	[SEEN_ALL] = "SELECT messages FROM seen ORDER BY id",
 	[SEEN_FIRST] = "SELECT min(id) FROM seen",
 	[SEEN_LAST] = "SELECT max(id) FROM seen",
 	[SEEN_DELETE] = "DELETE FROM seen WHERE id <= ?",
@@ -71,6 +78,8 @@ static const char *const statements[STATEMENTS] = {
 struct store {
 	struct db *db;
 	sqlite3_stmt *st[STATEMENTS];
+	uint8_t seen[SEEN_TOGETHER * SEEN_SIZE]; /* of this turn, to be written before it ends */
+	size_t seen_n;				 /* bytes of it */
 	int64_t seen_last; /* never falls, so that a mark stays in front of what is written after it */
 };
 
@@ -166,18 +175,35 @@ enum err store_session_delete(struct store *s, int64_t row, struct why *w)
 	return db_write(s->db, st, w);
 }
 
-enum err store_seen_put(struct store *s, int64_t row, uint32_t number, const uint8_t iv[STORE_IV_SIZE], struct why *w)
+static enum err write_seen(struct store *s, struct why *w)
 {
 	sqlite3_stmt *st = s->st[SEEN_PUT];
+	if (s->seen_n == 0)
+		return ERR_OK;
 	sqlite3_bind_int64(st, 1, ++s->seen_last);
-	sqlite3_bind_int64(st, 2, row);
-	sqlite3_bind_int64(st, 3, number);
-	db_bind_bytes(st, 4, bytes_of(iv, STORE_IV_SIZE));
+	db_bind_bytes(st, 2, bytes_of(s->seen, s->seen_n));
+	s->seen_n = 0;
 	return db_write(s->db, st, w);
+}
+
+enum err store_seen_put(struct store *s, int64_t row, uint32_t number, const uint8_t iv[STORE_IV_SIZE], struct why *w)
+{
+	enum err e = db_begin(s->db, w);
+	if (e == ERR_OK && s->seen_n == sizeof s->seen)
+		e = write_seen(s, w);
+	if (e != ERR_OK)
+		return e;
+	uint8_t *to = s->seen + s->seen_n;
+	put_be(to, SEEN_ROW_SIZE, (uint64_t)row);
+	put_be(to + SEEN_ROW_SIZE, SEEN_NUMBER_SIZE, number);
+	memcpy(to + SEEN_ROW_SIZE + SEEN_NUMBER_SIZE, iv, STORE_IV_SIZE);
+	s->seen_n += SEEN_SIZE;
+	return ERR_OK;
 }
 
 enum err store_clear(struct store *s, struct why *w)
 {
+	s->seen_n = 0;
 	enum err e = db_write(s->db, s->st[SESSION_CLEAR], w);
 	return e == ERR_OK ? db_write(s->db, s->st[SEEN_CLEAR], w) : e;
 }
@@ -230,12 +256,14 @@ enum err store_each_seen(struct store *s,
 	bool row;
 	enum err e;
 	while ((e = db_row(s->db, st, &row, w)) == ERR_OK && row) {
-		int64_t number = sqlite3_column_int64(st, 1);
-		struct bytes iv = db_column_bytes(st, 2);
-		if (iv.n != STORE_IV_SIZE || number < 0 || number > UINT32_MAX)
-			e = db_damaged(s->db, "a seen IV or its number is impossible", w);
-		else
-			e = fn(ctx, sqlite3_column_int64(st, 0), (uint32_t)number, iv.p, w);
+		const struct bytes messages = db_column_bytes(st, 0);
+		if (messages.n == 0 || messages.n > sizeof s->seen || messages.n % SEEN_SIZE != 0)
+			e = db_damaged(s->db, "the list of a turn's seen IVs has an impossible length", w);
+		for (size_t at = 0; e == ERR_OK && at < messages.n; at += SEEN_SIZE) {
+			const uint8_t *of = messages.p + at, *number = of + SEEN_ROW_SIZE;
+			e = fn(ctx, (int64_t)get_be(of, SEEN_ROW_SIZE), (uint32_t)get_be(number, SEEN_NUMBER_SIZE),
+			       number + SEEN_NUMBER_SIZE, w);
+		}
 		if (e != ERR_OK)
 			break;
 	}
@@ -272,7 +300,9 @@ bool store_dirty(const struct store *s)
 	return db_dirty(s->db);
 }
 
+/* A write that fails here is db_commit's to report. */
 enum err store_commit(struct store *s, struct why *w)
 {
+	(void)!write_seen(s, w);
 	return db_commit(s->db, w);
 }

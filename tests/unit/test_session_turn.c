@@ -213,15 +213,18 @@ static void seen_rows_go_when_no_session_can_need_them(void **state)
 	struct session *x = open_session(f, "");
 	uint8_t iv[AEAD_IV_SIZE];
 
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 10; i++) {
 		receive(f, x, iv);
+		commit(f);
+	}
 	f->boot += HOUR / MARKS_PER_LIFETIME;
 	sweep_all(f, 3);
 	/* A younger session, whose rows must outlive the first one's. */
 	x = open_session(f, "");
-	for (int i = 0; i < 7; i++)
+	for (int i = 0; i < 7; i++) {
 		receive(f, x, iv);
-	commit(f);
+		commit(f);
+	}
 	f->boot += HOUR / MARKS_PER_LIFETIME;
 	sweep_all(f, 3);
 	assert_int_equal(seen_rows(f), 17);

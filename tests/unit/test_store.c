@@ -281,6 +281,7 @@ static void seen_rows_come_in_the_order_written_over_reopening(void **state)
 	turn_of_seen(f, 100, 100);
 	turn_of_seen(f, UINT32_MAX - 1, 1);
 	assert_ok(f, put_seen(f, 7, UINT32_MAX));
+	assert_ok(f, store_commit(f->s, &f->w));
 	assert_int_equal(count_seen(f), 202);
 }
 
@@ -310,9 +311,11 @@ static void sweep_deletes_the_oldest_in_front_of_the_mark_and_no_more_than_asked
 	bool more = true;
 	assert_ok(f, store_sweep(f->s, store_seen_mark(f->s), 10, &more, &f->w));
 	assert_false(more);
-	turn_of_seen(f, 0, 10);
+	for (uint32_t i = 0; i < 10; i++)
+		turn_of_seen(f, i, 1);
+	assert_ok(f, put_seen(f, 7, 10));
 	int64_t mark = store_seen_mark(f->s);
-	turn_of_seen(f, 10, 10);
+	turn_of_seen(f, 11, 9); /* with the one that waited, behind the mark */
 	assert_ok(f, store_sweep(f->s, mark, 0, &more, &f->w));
 	assert_true(more);
 	assert_false(store_dirty(f->s));
@@ -654,11 +657,11 @@ static void another_schema_is_refused_with_both_numbers(void **state)
 {
 	struct fixture *f = *state;
 	close_store(f);
-	patch(f->path, HEADER_USER_VERSION, "\0\0\0\2", 4);
-	assert_refused(f, f->path, "it has schema 2 and this program knows schema 1");
-	patch(f->path, HEADER_USER_VERSION, "\0\0\0\0", 4);
-	assert_refused(f, f->path, "it has schema 0 and this program knows schema 1");
 	patch(f->path, HEADER_USER_VERSION, "\0\0\0\1", 4);
+	assert_refused(f, f->path, "it has schema 1 and this program knows schema 2");
+	patch(f->path, HEADER_USER_VERSION, "\0\0\0\0", 4);
+	assert_refused(f, f->path, "it has schema 0 and this program knows schema 2");
+	patch(f->path, HEADER_USER_VERSION, "\0\0\0\2", 4);
 	reopen(f);
 }
 
