@@ -104,11 +104,11 @@ enum err session_check(struct sessions *s, struct session *x, const uint8_t iv[A
  * and stages it. */
 enum err session_receive(struct sessions *s, struct session *x, const uint8_t iv[AEAD_IV_SIZE], uint32_t *number,
 			 struct why *w) MUST_USE;
-/* Any thread that holds x. Sizes as crypto_seal and crypto_open. */
-enum err session_seal(struct crypto *c, const struct session *x, const uint8_t iv[AEAD_IV_SIZE], struct bytes plain,
-		      uint8_t *out, struct why *w) MUST_USE;
-enum err session_unseal(struct crypto *c, const struct session *x, const uint8_t iv[AEAD_IV_SIZE], struct bytes sealed,
-			uint8_t *out, struct why *w) MUST_USE;
+/* Sizes as crypto_seal and crypto_open. away: on another thread than the loop's, which holds x. */
+enum err session_seal(struct sessions *s, const struct session *x, bool away, const uint8_t iv[AEAD_IV_SIZE],
+		      struct bytes plain, uint8_t *out, struct why *w) MUST_USE;
+enum err session_unseal(struct sessions *s, const struct session *x, bool away, const uint8_t iv[AEAD_IV_SIZE],
+			struct bytes sealed, uint8_t *out, struct why *w) MUST_USE;
 
 /* ---- the list ---- */
 struct session_facts {

@@ -76,8 +76,8 @@ static void parse(struct http_job *j)
 static void unseal(struct http_job *j)
 {
 	struct op *op = (struct op *)j;
-	if (session_unseal(op->api.app->crypto, op->session, op->iv, buf_bytes(&op->message), op->message.p,
-			   &op->api.why) != ERR_OK)
+	if (session_unseal(op->api.app->sessions, op->session, op->api.heavy, op->iv, buf_bytes(&op->message),
+			   op->message.p, &op->api.why) != ERR_OK)
 		return;
 	op->message.n -= AEAD_TAG_SIZE;
 	const struct bytes plain = buf_bytes(&op->message);

@@ -55,7 +55,8 @@ static void seal(struct http_job *j)
 		return;
 	}
 	uint8_t *sealed = text + text_n - n;
-	if (session_seal(op->api.app->crypto, op->session, op->iv, op->plaintext, sealed, &op->api.why) != ERR_OK)
+	if (session_seal(op->api.app->sessions, op->session, op->api.heavy, op->iv, op->plaintext, sealed,
+			 &op->api.why) != ERR_OK)
 		return;
 	base64_encode(bytes_of(sealed, n), (char *)text);
 	op->reply.n += text_n;

@@ -1,7 +1,13 @@
 /* aead.c - AES-256-GCM. */
 #include "internal.h"
 
+#include <stdlib.h>
+
 enum { AEAD_IN_MAX = 0x7fffffff - 63 };
+
+struct crypto_aead {
+	EVP_CIPHER_CTX *ctx;
+};
 
 static enum err check(struct bytes aad, size_t n, struct why *w)
 {
@@ -11,45 +17,32 @@ static enum err check(struct bytes aad, size_t n, struct why *w)
 	return ERR_OK;
 }
 
-/* A context a call: freeing it wipes the expanded key, which a kept one would leave behind. */
-enum err crypto_seal(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const uint8_t iv[AEAD_IV_SIZE],
-		     struct bytes aad, struct bytes in, uint8_t *out, struct why *w)
+/* gcm and key NULL: those that ctx has. */
+static enum err seal_with(EVP_CIPHER_CTX *ctx, const EVP_CIPHER *gcm, const uint8_t *key,
+			  const uint8_t iv[AEAD_IV_SIZE], struct bytes aad, struct bytes in, uint8_t *out,
+			  struct why *w)
 {
-	EVP_CIPHER_CTX *ctx = NULL;
-	enum err e = check(aad, in.n, w);
 	int n = 0;
-
-	if (e != ERR_OK)
-		return e;
-	ctx = EVP_CIPHER_CTX_new();
-	if (ctx == NULL || EVP_EncryptInit_ex2(ctx, c->gcm, key, iv, NULL) != 1 ||
+	if (ctx == NULL || EVP_EncryptInit_ex2(ctx, gcm, key, iv, NULL) != 1 ||
 	    (aad.n > 0 && EVP_EncryptUpdate(ctx, NULL, &n, aad.p, (int)aad.n) != 1) ||
 	    (in.n > 0 && EVP_EncryptUpdate(ctx, out, &n, in.p, (int)in.n) != 1) ||
 	    EVP_EncryptFinal_ex(ctx, out + in.n, &n) != 1 ||
 	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_SIZE, out + in.n) != 1)
-		e = crypto_fault(w, "AES-256-GCM encryption");
-	EVP_CIPHER_CTX_free(ctx);
-	return e;
+		return crypto_fault(w, "AES-256-GCM encryption");
+	return ERR_OK;
 }
 
-enum err crypto_open(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const uint8_t iv[AEAD_IV_SIZE],
-		     struct bytes aad, struct bytes in, uint8_t *out, struct why *w)
+static enum err open_with(EVP_CIPHER_CTX *ctx, const EVP_CIPHER *gcm, const uint8_t *key,
+			  const uint8_t iv[AEAD_IV_SIZE], struct bytes aad, struct bytes in, uint8_t *out,
+			  struct why *w)
 {
-	EVP_CIPHER_CTX *ctx = NULL;
 	uint8_t tag[AEAD_TAG_SIZE], none[1];
-	enum err e;
+	enum err e = ERR_OK;
 	int n = 0;
-
-	if (in.n < AEAD_TAG_SIZE)
-		return why_set(w, ERR_BAD_MESSAGE, "a ciphertext of %zu bytes is shorter than its tag", in.n);
 	in.n -= AEAD_TAG_SIZE;
-	e = check(aad, in.n, w);
-	if (e != ERR_OK)
-		return e;
 	for (size_t i = 0; i < sizeof tag; i++)
 		tag[i] = in.p[in.n + i];
-	ctx = EVP_CIPHER_CTX_new();
-	if (ctx == NULL || EVP_DecryptInit_ex2(ctx, c->gcm, key, iv, NULL) != 1 ||
+	if (ctx == NULL || EVP_DecryptInit_ex2(ctx, gcm, key, iv, NULL) != 1 ||
 	    (aad.n > 0 && EVP_DecryptUpdate(ctx, NULL, &n, aad.p, (int)aad.n) != 1) ||
 	    (in.n > 0 && EVP_DecryptUpdate(ctx, out, &n, in.p, (int)in.n) != 1) ||
 	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_SIZE, tag) != 1)
@@ -58,6 +51,75 @@ enum err crypto_open(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const u
 		e = why_set(w, ERR_BAD_MESSAGE, "the tag does not fit the message");
 	if (e != ERR_OK)
 		mem_wipe(out, in.n);
+	return e;
+}
+
+static enum err check_sealed(struct bytes aad, struct bytes in, struct why *w)
+{
+	if (in.n < AEAD_TAG_SIZE)
+		return why_set(w, ERR_BAD_MESSAGE, "a ciphertext of %zu bytes is shorter than its tag", in.n);
+	return check(aad, in.n - AEAD_TAG_SIZE, w);
+}
+
+/* A context a call: freeing it wipes the expanded key, which a kept one would leave behind. */
+enum err crypto_seal(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const uint8_t iv[AEAD_IV_SIZE],
+		     struct bytes aad, struct bytes in, uint8_t *out, struct why *w)
+{
+	enum err e = check(aad, in.n, w);
+	if (e != ERR_OK)
+		return e;
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	e = seal_with(ctx, c->gcm, key, iv, aad, in, out, w);
 	EVP_CIPHER_CTX_free(ctx);
 	return e;
+}
+
+enum err crypto_open(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const uint8_t iv[AEAD_IV_SIZE],
+		     struct bytes aad, struct bytes in, uint8_t *out, struct why *w)
+{
+	enum err e = check_sealed(aad, in, w);
+	if (e != ERR_OK)
+		return e;
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	e = open_with(ctx, c->gcm, key, iv, aad, in, out, w);
+	EVP_CIPHER_CTX_free(ctx);
+	return e;
+}
+
+enum err crypto_aead_new(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], struct crypto_aead **out, struct why *w)
+{
+	struct crypto_aead *a = calloc(1, sizeof *a);
+	if (a == NULL)
+		return why_set(w, ERR_MEMORY, "no memory for a key's context");
+	a->ctx = EVP_CIPHER_CTX_new();
+	if (a->ctx == NULL || EVP_EncryptInit_ex2(a->ctx, c->gcm, key, NULL, NULL) != 1) {
+		crypto_aead_free(a);
+		return crypto_fault(w, "an AES-256-GCM key");
+	}
+	*out = a;
+	return ERR_OK;
+}
+
+void crypto_aead_free(struct crypto_aead *a)
+{
+	if (a == NULL)
+		return;
+	EVP_CIPHER_CTX_free(a->ctx);
+	free(a);
+}
+
+enum err crypto_aead_seal(struct crypto_aead *a, const uint8_t iv[AEAD_IV_SIZE], struct bytes in, uint8_t *out,
+			  struct why *w)
+{
+	const struct bytes none = {NULL, 0};
+	const enum err e = check(none, in.n, w);
+	return e != ERR_OK ? e : seal_with(a->ctx, NULL, NULL, iv, none, in, out, w);
+}
+
+enum err crypto_aead_open(struct crypto_aead *a, const uint8_t iv[AEAD_IV_SIZE], struct bytes in, uint8_t *out,
+			  struct why *w)
+{
+	const struct bytes none = {NULL, 0};
+	const enum err e = check_sealed(none, in, w);
+	return e != ERR_OK ? e : open_with(a->ctx, NULL, NULL, iv, none, in, out, w);
 }

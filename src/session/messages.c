@@ -105,14 +105,22 @@ enum err session_receive(struct sessions *s, struct session *x, const uint8_t iv
 	return e == ERR_OK ? stage(s, x, iv, number, w) : e;
 }
 
-enum err session_seal(struct crypto *c, const struct session *x, const uint8_t iv[AEAD_IV_SIZE], struct bytes plain,
-		      uint8_t *out, struct why *w)
+enum err session_seal(struct sessions *s, const struct session *x, bool away, const uint8_t iv[AEAD_IV_SIZE],
+		      struct bytes plain, uint8_t *out, struct why *w)
 {
-	return crypto_seal(c, x->key, iv, bytes_of(NULL, 0), plain, out, w);
+	struct crypto_aead *key;
+	if (away || x->ended)
+		return crypto_seal(s->env.crypto, x->key, iv, bytes_of(NULL, 0), plain, out, w);
+	const enum err e = ready_key(s, x, &key, w);
+	return e != ERR_OK ? e : crypto_aead_seal(key, iv, plain, out, w);
 }
 
-enum err session_unseal(struct crypto *c, const struct session *x, const uint8_t iv[AEAD_IV_SIZE], struct bytes sealed,
-			uint8_t *out, struct why *w)
+enum err session_unseal(struct sessions *s, const struct session *x, bool away, const uint8_t iv[AEAD_IV_SIZE],
+			struct bytes sealed, uint8_t *out, struct why *w)
 {
-	return crypto_open(c, x->key, iv, bytes_of(NULL, 0), sealed, out, w);
+	struct crypto_aead *key;
+	if (away || x->ended)
+		return crypto_open(s->env.crypto, x->key, iv, bytes_of(NULL, 0), sealed, out, w);
+	const enum err e = ready_key(s, x, &key, w);
+	return e != ERR_OK ? e : crypto_aead_open(key, iv, sealed, out, w);
 }

@@ -207,6 +207,34 @@ static void no_altered_bit_of_a_sealed_message_opens(void **state)
 	assert_true(bytes_is_zero(bytes_of(sealed, 40)));
 }
 
+static void a_key_kept_ready_seals_and_opens_as_one_that_is_not(void **state)
+{
+	struct crypto *c = *state;
+	uint8_t k[AEAD_KEY_SIZE] = "text", in[40] = "text", fresh[56], kept[56], out[40];
+	const struct bytes none = {NULL, 0};
+	struct crypto_aead *a = NULL;
+	struct why w;
+
+	assert_int_equal(crypto_aead_new(c, k, &a, &w), ERR_OK);
+	for (uint8_t i = 0; i <= 40; i++) {
+		const uint8_t iv[AEAD_IV_SIZE] = {i};
+		const struct bytes text = {in, i};
+
+		assert_int_equal(crypto_seal(c, k, iv, none, text, fresh, &w), ERR_OK);
+		assert_int_equal(crypto_aead_seal(a, iv, text, kept, &w), ERR_OK);
+		assert_memory_equal(kept, fresh, i + AEAD_TAG_SIZE);
+		kept[i] ^= 1;
+		memset(out, 0xee, sizeof out);
+		assert_int_equal(crypto_aead_open(a, iv, bytes_of(kept, i + AEAD_TAG_SIZE), out, &w), ERR_BAD_MESSAGE);
+		assert_true(bytes_is_zero(bytes_of(out, i)));
+		assert_int_equal(crypto_aead_open(a, iv, bytes_of(fresh, i + AEAD_TAG_SIZE), out, &w), ERR_OK);
+		assert_memory_equal(out, in, i);
+		assert_int_equal(crypto_aead_open(a, iv, bytes_of(fresh, AEAD_TAG_SIZE - 1), out, &w), ERR_BAD_MESSAGE);
+	}
+	crypto_aead_free(a);
+	crypto_aead_free(NULL);
+}
+
 static void sealing_wants_a_message_below_2_gib(void **state)
 {
 	struct crypto *c = *state;
@@ -216,6 +244,11 @@ static void sealing_wants_a_message_below_2_gib(void **state)
 
 	assert_int_equal(crypto_seal(c, k, iv, none, huge, out, &w), ERR_INTERNAL);
 	assert_int_equal(crypto_seal(c, k, iv, huge, none, out, &w), ERR_INTERNAL);
+
+	struct crypto_aead *a = NULL;
+	assert_int_equal(crypto_aead_new(c, k, &a, &w), ERR_OK);
+	assert_int_equal(crypto_aead_seal(a, iv, huge, out, &w), ERR_INTERNAL);
+	crypto_aead_free(a);
 }
 
 static void a_mebibyte_round_trips(void **state)
@@ -353,6 +386,7 @@ int main(void)
 		cmocka_unit_test(hkdf_depends_on_info_and_gives_at_most_64_bytes),
 		cmocka_unit_test(aes_gcm_has_the_published_values),
 		cmocka_unit_test(no_altered_bit_of_a_sealed_message_opens),
+		cmocka_unit_test(a_key_kept_ready_seals_and_opens_as_one_that_is_not),
 		cmocka_unit_test(sealing_wants_a_message_below_2_gib),
 		cmocka_unit_test(a_mebibyte_round_trips),
 		cmocka_unit_test(random_bytes_differ_and_seeding_keeps_them_coming),

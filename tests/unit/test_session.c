@@ -129,11 +129,12 @@ static void messages_of_both_directions_share_one_counter(void **state)
 	OK(session_send(f->s, x, &number, iv, &f->w));
 	assert_int_equal(number, 1);
 	assert_memory_equal(iv, "\0\0\0\1", 4);
-	OK(session_seal(f->c, x, iv, BYTES_LIT("hello"), sealed, &f->w));
-	OK(session_unseal(f->c, x, iv, bytes_of(sealed, sizeof sealed), plain, &f->w));
+	OK(session_seal(f->s, x, false, iv, BYTES_LIT("hello"), sealed, &f->w));
+	OK(session_unseal(f->s, x, false, iv, bytes_of(sealed, sizeof sealed), plain, &f->w));
 	assert_memory_equal(plain, "hello", 5);
 	sealed[0] ^= 1;
-	assert_int_equal(session_unseal(f->c, x, iv, bytes_of(sealed, sizeof sealed), plain, &f->w), ERR_BAD_MESSAGE);
+	assert_int_equal(session_unseal(f->s, x, false, iv, bytes_of(sealed, sizeof sealed), plain, &f->w),
+			 ERR_BAD_MESSAGE);
 
 	memset(iv, 7, sizeof iv);
 	OK(session_check(f->s, x, iv, &f->w));
@@ -285,6 +286,56 @@ static void all_sessions_together_keep_a_bounded_number_of_ivs(void **state)
 	OK(session_send(f->s, y, &number, iv, &f->w));
 }
 
+static unsigned ready_keys(const struct sessions *s)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < READY_MAX; i++)
+		n += s->ready[i].key != NULL;
+	return n;
+}
+
+static void assert_sealed_as_elsewhere(struct fixture *f, struct session *x)
+{
+	uint8_t iv[AEAD_IV_SIZE] = {1}, here[2 + AEAD_TAG_SIZE], away[2 + AEAD_TAG_SIZE], plain[2];
+
+	OK(session_seal(f->s, x, false, iv, BYTES_LIT("ab"), here, &f->w));
+	OK(session_seal(f->s, x, true, iv, BYTES_LIT("ab"), away, &f->w));
+	assert_memory_equal(here, away, sizeof here);
+	OK(session_unseal(f->s, x, false, iv, bytes_of(away, sizeof away), plain, &f->w));
+	assert_memory_equal(plain, "ab", 2);
+}
+
+static void a_bounded_number_of_keys_is_kept_ready(void **state)
+{
+	struct fixture *f = *state;
+	struct session *x[READY_MAX + 1];
+
+	for (size_t i = 0; i <= READY_MAX; i++)
+		x[i] = open_session(f, "");
+	for (int round = 0; round < 2; round++)
+		for (size_t i = 0; i <= READY_MAX; i++)
+			assert_sealed_as_elsewhere(f, x[i]);
+	assert_int_equal(ready_keys(f->s), READY_MAX);
+}
+
+static void a_ready_key_goes_with_its_session(void **state)
+{
+	struct fixture *f = *state;
+	struct session *x = open_session(f, ""), *y = open_session(f, "");
+
+	assert_sealed_as_elsewhere(f, x);
+	assert_sealed_as_elsewhere(f, y);
+	assert_int_equal(ready_keys(f->s), 2);
+	session_hold(x);
+	OK(session_end(f->s, bytes_of(x->id, sizeof x->id), &f->w));
+	assert_int_equal(ready_keys(f->s), 1);
+	assert_sealed_as_elsewhere(f, x);
+	assert_int_equal(ready_keys(f->s), 1);
+	commit(f);
+	session_release(x);
+}
+
 static void a_worker_keeps_the_key_of_a_session_that_has_ended(void **state)
 {
 	struct fixture *f = *state;
@@ -296,8 +347,8 @@ static void a_worker_keeps_the_key_of_a_session_that_has_ended(void **state)
 	OK(session_end(f->s, bytes_of(x->id, sizeof x->id), &f->w));
 	commit(f);
 	assert_int_equal(sessions_count(f->s), 0);
-	OK(session_seal(f->c, x, iv, BYTES_LIT("ab"), sealed, &f->w));
-	OK(session_unseal(f->c, x, iv, bytes_of(sealed, sizeof sealed), plain, &f->w));
+	OK(session_seal(f->s, x, true, iv, BYTES_LIT("ab"), sealed, &f->w));
+	OK(session_unseal(f->s, x, true, iv, bytes_of(sealed, sizeof sealed), plain, &f->w));
 	assert_int_equal(session_receive(f->s, x, iv, &number, &f->w), ERR_SESSION);
 	assert_int_equal(x->refs, 1);
 	session_release(x);
@@ -354,6 +405,8 @@ int main(void)
 		T(the_table_has_room_up_to_its_limits_and_not_past_them),
 		T(a_session_is_spent_after_its_messages),
 		T(all_sessions_together_keep_a_bounded_number_of_ivs),
+		T(a_bounded_number_of_keys_is_kept_ready),
+		T(a_ready_key_goes_with_its_session),
 		T(a_worker_keeps_the_key_of_a_session_that_has_ended),
 		T(the_list_is_oldest_first_and_bounded),
 	};

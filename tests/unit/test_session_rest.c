@@ -14,7 +14,7 @@ static void a_restart_forgets_nothing(void **state)
 	OK(session_receive(f->s, x, iv[0], &number, &f->w));
 	OK(session_send(f->s, x, &number, iv[1], &f->w));
 	OK(session_receive(f->s, y, iv[0], &number, &f->w));
-	OK(session_seal(f->c, x, iv[1], BYTES_LIT("hi"), sealed, &f->w));
+	OK(session_seal(f->s, x, false, iv[1], BYTES_LIT("hi"), sealed, &f->w));
 	commit(f);
 	memcpy(id, x->id, sizeof id);
 	assert_int_equal(session_list(f->s, before, 2), 2);
@@ -25,7 +25,7 @@ static void a_restart_forgets_nothing(void **state)
 		assert_int_equal(sessions_seen_ivs(f->s), 3);
 		assert_int_equal(find(f, id, "", &x), ERR_SESSION);
 		OK(find(f, id, "chat", &x));
-		OK(session_unseal(f->c, x, iv[1], bytes_of(sealed, sizeof sealed), plain, &f->w));
+		OK(session_unseal(f->s, x, false, iv[1], bytes_of(sealed, sizeof sealed), plain, &f->w));
 		assert_memory_equal(plain, "hi", 2);
 		assert_int_equal(session_check(f->s, x, iv[0], &f->w), ERR_REPLAY);
 		assert_int_equal(session_receive(f->s, x, iv[1], &number, &f->w), ERR_REPLAY);
