@@ -1,6 +1,7 @@
 /* canon.c - the canonical form, written piece by piece into chunks of any size. */
 #include "values.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -262,6 +263,14 @@ static enum err begin_container(struct json_canon *c, const json_t *v, struct wh
 	return ERR_OK;
 }
 
+static size_t put_real(double v, char *out)
+{
+	struct decimal d = {.negative = signbit(v) != 0};
+	if (v != 0)
+		number_shortest(fabs(v), &d);
+	return number_real(&d, out);
+}
+
 static enum err begin_value(struct json_canon *c, const json_t *v, struct why *w)
 {
 	char text[NUMBER_TEXT_MAX];
@@ -276,7 +285,7 @@ static enum err begin_value(struct json_canon *c, const json_t *v, struct why *w
 		emit(c, text, number_int(json_integer_value(v), text));
 		break;
 	case JANSSON_REAL:
-		emit(c, text, number_real(json_real_value(v), text));
+		emit(c, text, put_real(json_real_value(v), text));
 		break;
 	case JANSSON_TRUE:
 		emit(c, "true", 4);

@@ -1,76 +1,37 @@
 /* number.c - numbers as text: integers, and reals as Python's repr() writes them. */
 #include "number.h"
 
-#include <float.h>
-#include <math.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { DIGITS_MAX = 17, /* always enough for a double */ E_TEXT_MAX = 32 };
+enum { DIGITS_MAX = 20 };
 
-/* 0.d1d2d3... times ten to the power of `point` */
-struct decimal {
-	char digits[DIGITS_MAX];
-	int n, point;
-};
+/* Into the end of `out`; returns where they begin. */
+static char *put_digits(uint64_t v, char out[DIGITS_MAX])
+{
+	static const char pairs[] =
+		"00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
+		"49505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
+		"9899";
+	char *at = out + DIGITS_MAX;
+	for (; v >= 100; v /= 100)
+		memcpy(at -= 2, pairs + v % 100 * 2, 2);
+	if (v >= 10)
+		memcpy(at -= 2, pairs + v * 2, 2);
+	else
+		*--at = (char)('0' + v);
+	return at;
+}
 
 size_t number_int(int64_t v, char *out)
 {
-	char text[NUMBER_TEXT_MAX];
-	size_t at = sizeof text;
-	uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-	do
-		text[--at] = (char)('0' + u % 10);
-	while ((u /= 10) > 0);
-	if (v < 0)
-		text[--at] = '-';
-	const size_t n = sizeof text - at;
-	memcpy(out, text + at, n);
-	return n;
-}
-
-/* The next decimal of as many digits; false if that would take one digit more. */
-static bool step_up(char *text)
-{
-	for (char *p = strchr(text, 'e'); p-- > text;) {
-		if (*p == '.')
-			continue;
-		if ((*p)++ != '9')
-			return true;
-		*p = '0';
-	}
-	return false;
-}
-
-/* v > 0; text gets it as %e writes it. */
-static void shortest(double v, char text[E_TEXT_MAX])
-{
-	/* What has at most DBL_DIG digits is what rounding to DBL_DIG digits yields, but for the zeros at its end. That
-	 * is not so below DBL_MIN, where doubles have fewer bits. */
-	for (int n = v < DBL_MIN ? 1 : DBL_DIG; n < DIGITS_MAX; n++) {
-		(void)snprintf(text, E_TEXT_MAX, "%.*e", n - 1, v);
-		if (strtod(text, NULL) == v)
-			return;
-		/* The doubles under a power of two lie closer together than those over it, so that the decimal next
-		 * above may still be read as v when the closest, below v, is not. */
-		int unused;
-		if (frexp(v, &unused) == 0.5 && step_up(text) && strtod(text, NULL) == v)
-			return;
-	}
-	(void)snprintf(text, E_TEXT_MAX, "%.*e", DIGITS_MAX - 1, v);
-}
-
-static void take_apart(const char *text, struct decimal *d)
-{
-	d->n = 0;
-	for (; *text != 'e'; text++)
-		if (*text != '.')
-			d->digits[d->n++] = *text;
-	d->point = (int)strtol(text + 1, NULL, 10) + 1;
-	while (d->n > 1 && d->digits[d->n - 1] == '0')
-		d->n--;
+	char text[DIGITS_MAX];
+	const char *digits = put_digits(v < 0 ? 0 - (uint64_t)v : (uint64_t)v, text);
+	const size_t n = (size_t)(text + DIGITS_MAX - digits);
+	*out = '-';
+	out += v < 0;
+	memcpy(out, digits, n);
+	return n + (v < 0);
 }
 
 static size_t zeros(char *out, int n)
@@ -79,37 +40,35 @@ static size_t zeros(char *out, int n)
 	return (size_t)n;
 }
 
-size_t number_real(double v, char *out)
+size_t number_real(const struct decimal *d, char *out)
 {
-	struct decimal d = {.digits = "0", .n = 1, .point = 1};
+	char text[DIGITS_MAX];
+	const char *digits = put_digits(d->digits, text);
+	const int count = (int)(text + DIGITS_MAX - digits);
+	const int point = count + d->exponent; /* the value is 0.d1d2d3... times ten to the power of this */
 	size_t n = 0;
-	if (signbit(v))
+	if (d->negative)
 		out[n++] = '-';
-	if (v != 0) {
-		char text[E_TEXT_MAX];
-		shortest(fabs(v), text);
-		take_apart(text, &d);
-	}
-	if (d.point < -3 || d.point > 16) { /* where repr() changes to exponents */
-		out[n++] = d.digits[0];
-		if (d.n > 1) {
+	if (point < -3 || point > 16) { /* where repr() changes to exponents */
+		out[n++] = digits[0];
+		if (count > 1) {
 			out[n++] = '.';
-			memcpy(out + n, d.digits + 1, (size_t)d.n - 1);
-			n += (size_t)d.n - 1;
+			memcpy(out + n, digits + 1, (size_t)count - 1);
+			n += (size_t)count - 1;
 		}
 		out[n++] = 'e';
-		out[n++] = d.point > 0 ? '+' : '-';
-		d.point = abs(d.point - 1);
-		if (d.point < 10)
+		out[n++] = point > 0 ? '+' : '-';
+		const int exponent = abs(point - 1);
+		if (exponent < 10)
 			out[n++] = '0';
-		return n + number_int(d.point, out + n);
+		return n + number_int(exponent, out + n);
 	}
-	const int whole = d.point <= 0 ? 0 : d.point < d.n ? d.point : d.n;
-	memcpy(out + n, d.digits, (size_t)whole);
+	const int whole = point <= 0 ? 0 : point < count ? point : count;
+	memcpy(out + n, digits, (size_t)whole);
 	n += (size_t)whole;
-	n += zeros(out + n, d.point <= 0 ? 1 : d.point - whole);
+	n += zeros(out + n, point <= 0 ? 1 : point - whole);
 	out[n++] = '.';
-	n += zeros(out + n, d.point < 0 ? -d.point : whole == d.n ? 1 : 0);
-	memcpy(out + n, d.digits + whole, (size_t)(d.n - whole));
-	return n + (size_t)(d.n - whole);
+	n += zeros(out + n, point < 0 ? -point : whole == count ? 1 : 0);
+	memcpy(out + n, digits + whole, (size_t)(count - whole));
+	return n + (size_t)(count - whole);
 }

@@ -6,9 +6,11 @@ import json
 import math
 import os
 import random
+import re
 import struct
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,33 @@ def test_powers_of_ten_and_their_neighbours():
         for v in (float("1e%d" % e), float("9.5e%d" % (e - 1)), float("1.5e%d" % e)):
             values += [v, math.nextafter(v, 0.0), math.nextafter(v, math.inf)]
     check(chunked([repr(v) for v in values if v != 0 and math.isfinite(v)]))
+
+
+def test_the_table_of_powers_of_ten():
+    """Each as the first 128 bits of it, rounded up."""
+    source = (ROOT / "src/json/powers.c").read_text()
+    (least,) = re.findall(r"NUMBER_POWER_MIN = (-\d+)", (ROOT / "src/json/number.h").read_text())
+    table = [(int(high, 16) << 64) + int(low, 16) for high, low in re.findall(r"{0x(\w{16}), 0x(\w{16})}", source)]
+    assert len(table) == 324 - int(least) + 1
+    for e, got in enumerate(table, int(least)):
+        power = Fraction(10) ** e
+        bits = power.numerator.bit_length() - power.denominator.bit_length()
+        bits -= power < Fraction(2) ** bits
+        assert got == math.ceil(power / Fraction(2) ** (bits - 127)) and got >> 127 == 1, e
+
+
+def test_doubles_whose_digits_are_many_or_too_few():
+    """Read from what C programs print, and from decimals that lie between two doubles."""
+    r = random.Random(6)
+    values = [double(r.getrandbits(63)) for _ in range(20000)] + [r.random() for _ in range(20000)]
+    values = [v for v in values if math.isfinite(v) and v != 0]
+    for form in ("%.16e", "%.17g", "%.18e", "%.25e", "%.40f"):
+        check(chunked([form % v for v in values if form[-1] != "f" or 1e-20 < v < 1e20], 5000))
+    halves = []
+    for _ in range(5000):
+        n = r.randrange(2**53, 2**54) | 1  # between two doubles, exactly
+        halves += [f"{n}.0", f"{n}.{'0' * 30}1", f"{n - 1}.{'9' * 30}", f"{n}e0", f"{n * 5}e-1", f"{n * 16}.0"]
+    check(chunked(halves))
 
 
 def test_random_doubles_of_every_exponent():
