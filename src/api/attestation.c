@@ -19,7 +19,6 @@ struct op {
 	/* The reply with custom data, a piece after the other. */
 	struct buf head, tail;
 	struct json_canon *canon;
-	struct json_order *order; /* so that the loop, which sends, does not sort */
 	size_t sent;
 	enum { SEND_HEAD, SEND_VALUE, SEND_BETWEEN, SEND_TEXT, SEND_TAIL } sending;
 };
@@ -29,7 +28,6 @@ static const char between[] = ",\"custom_data_canonical\":\"";
 static void free_op(struct op *op)
 {
 	json_canon_free(op->canon);
-	json_order_free(op->order);
 	buf_free(&op->head);
 	buf_free(&op->tail);
 	api_attested_free(&op->attested);
@@ -39,12 +37,10 @@ static void free_op(struct op *op)
 static void free_values(struct loop_job *j)
 {
 	struct op *op = (struct op *)j;
-	json_order_free(op->order);
-	op->order = NULL;
 	json_free(op->api.json);
 	op->api.json = NULL;
 	buf_free(&op->api.body);
-	/* The allocator would keep the small pieces, up to dozens of times the body's size, for ever. */
+	/* The allocator would keep some of it, up to 32 MiB, for ever. */
 	(void)malloc_trim(0);
 }
 
@@ -80,10 +76,9 @@ static void digest_custom(struct op *op)
 		(void)why_set(w, ERR_MEMORY, "no memory to digest custom_data");
 		goto out;
 	}
-	if (crypto_hash_new(op->api.app->crypto, &hash, w) != ERR_OK || json_order_new(&op->order, w) != ERR_OK ||
+	if (crypto_hash_new(op->api.app->crypto, &hash, w) != ERR_OK ||
 	    json_canon_new(&canon, op->custom, false, w) != ERR_OK)
 		goto out;
-	json_canon_share(canon, op->order);
 	while (json_canon_read(canon, chunk, DIGEST_CHUNK, &n, w) == ERR_OK && n > 0) {
 		if (crypto_hash_add(hash, bytes_of(chunk, n), w) != ERR_OK)
 			goto out;
@@ -134,11 +129,8 @@ static size_t read_canon(struct op *op, bool quoted, uint8_t *out, size_t cap)
 {
 	struct why w = {0};
 	size_t n = 0;
-	if (op->canon == NULL) {
-		if (json_canon_new(&op->canon, op->custom, quoted, &w) != ERR_OK)
-			return 0;
-		json_canon_share(op->canon, op->order);
-	}
+	if (op->canon == NULL && json_canon_new(&op->canon, op->custom, quoted, &w) != ERR_OK)
+		return 0;
 	return json_canon_read(op->canon, out, cap, &n, &w) == ERR_OK ? n : 0;
 }
 

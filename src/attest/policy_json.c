@@ -65,12 +65,12 @@ static enum err read_pcr(struct verify_policy *p, struct bytes key, const struct
 		return why_tell(
 			w, ERR_INVALID, field,
 			"Is an empty list, which no PCR could fit: give at least one value, or leave the PCR out.");
-	for (size_t i = 0; e == ERR_OK && i < json_size(v); i++) {
-		const struct json_value *one = json_at(v, i);
+	void *it = NULL;
+	const struct json_value *one;
+	while (e == ERR_OK && json_next(v, &it, NULL, &one))
 		e = json_type(one) == JSON_STRING
 			    ? policy_pin(p, index, json_string(one), field, w)
 			    : wrong_type(field, "a list of strings of 96 hex digits each", one, w);
-	}
 	return e;
 }
 

@@ -189,8 +189,10 @@ static bool is_warning(const struct verify_verdict *d, const struct json_value *
 static bool is_steps(const struct json_value *v)
 {
 	bool good = is_type(v, JSON_ARRAY) && json_size(v) <= STEPS_MAX;
-	for (size_t i = 0; good && i < json_size(v); i++)
-		good = is_told(json_at(v, i), STEP_MAX);
+	void *it = NULL;
+	const struct json_value *step;
+	while (good && json_next(v, &it, NULL, &step))
+		good = is_told(step, STEP_MAX);
 	return good;
 }
 

@@ -82,8 +82,10 @@ enum err nitro_cli_parse(struct bytes text, struct nitro_enclaves *out, struct w
 	const struct json_value *all = json_root(json);
 	if (json_type(all) != JSON_ARRAY)
 		e = strange("it is no array", w);
-	for (size_t i = 0; e == ERR_OK && i < json_size(all); i++)
-		e = read_one(json_at(all, i), &read, w);
+	void *it = NULL;
+	const struct json_value *one;
+	while (e == ERR_OK && json_next(all, &it, NULL, &one))
+		e = read_one(one, &read, w);
 	if (e == ERR_OK)
 		*out = read;
 	json_free(json);

@@ -1,81 +1,115 @@
-/* parse.c - the grammar: tokens of lex.h become a tree of values, without recursion. */
+/* parse.c - the grammar: tokens of lex.h become a document, without recursion. */
 #include "lex.h"
+
+#include <stdlib.h>
+
+/* An array or object that is not closed yet. Places are distances from the root. */
+struct level {
+	uint32_t at, name; /* its own, and its last name's */
+	uint32_t n : 30;   /* members that have a value */
+	uint32_t object : 1, in_order : 1;
+};
 
 struct reader {
 	struct lex lex;
-	json_t *root;
-	json_t *open[JSON_DEPTH_MAX]; /* borrowed: each is inside the one before it */
+	struct json_value *root;
+	struct level open[JSON_DEPTH_MAX];
 	size_t depth, values_left;
-	struct bytes name; /* of the member whose value comes next */
-	size_t name_at;
+	uint32_t stop; /* the name that is known to be there twice, or 0 */
 };
 
-static bool in_object(const struct reader *r)
-{
-	return json_typeof(r->open[r->depth - 1]) == JANSSON_OBJECT;
-}
-
-/* A scalar whole, or a container still empty. */
-static enum err read_value(struct reader *r, json_t **out)
+static enum err begin_container(struct reader *r, bool object)
 {
 	struct lex *l = &r->lex;
-	lex_space(l);
-	const int c = lex_peek(l);
-	if (c == '-' || (c >= '0' && c <= '9'))
-		return lex_number(l, out);
-	json_t *v;
-	if (c == '"') {
-		struct bytes s;
-		const enum err e = lex_string(l, &l->string, &s);
-		if (e != ERR_OK)
-			return e;
-		v = json_stringn_nocheck((const char *)s.p, s.n);
-	} else if (c == '{' || c == '[') {
-		if (r->depth == JSON_DEPTH_MAX)
-			return lex_fault(l, l->at, "values are nested deeper than %d levels", JSON_DEPTH_MAX);
-		l->at++;
-		v = c == '{' ? json_object() : json_array();
-	} else {
-		return lex_word(l, out);
-	}
-	if (v == NULL)
-		return why_set(l->why, ERR_MEMORY, "no memory for a JSON value");
-	*out = v;
+	if (r->depth == JSON_DEPTH_MAX)
+		return lex_fault(l, l->at, "values are nested deeper than %d levels", JSON_DEPTH_MAX);
+	r->open[r->depth++] = (struct level){.at = (uint32_t)(l->to - r->root), .object = object, .in_order = true};
+	l->to += object ? 2 : 1;
+	l->at++;
 	return ERR_OK;
 }
 
-/* Takes v over in every case. */
-static enum err attach(struct reader *r, json_t *v)
+/* A scalar whole, or a container's beginning. */
+static enum err read_value(struct reader *r)
 {
-	json_t *to = r->depth > 0 ? r->open[r->depth - 1] : NULL;
-	int failed = 0;
-	if (to == NULL) {
-		r->root = v;
-	} else if (!in_object(r)) {
-		failed = json_array_append_new(to, v);
-	} else {
-		const size_t before = json_object_size(to);
-		failed = json_object_setn_new_nocheck(to, (const char *)r->name.p, r->name.n, v);
-		char show[JSON_SHOW_SIZE];
-		if (failed == 0 && json_object_size(to) == before)
-			return lex_fault(&r->lex, r->name_at, "duplicate key \"%s\"", json_show(r->name, show));
-	}
-	return failed == 0 ? ERR_OK : why_set(r->lex.why, ERR_MEMORY, "no memory for a JSON value");
+	struct lex *l = &r->lex;
+	struct level *in = r->depth > 0 ? &r->open[r->depth - 1] : NULL;
+	lex_space(l);
+	const int c = lex_peek(l);
+	enum err e;
+	if (c == '"')
+		e = lex_string(l);
+	else if (c == '-' || lex_is_digit(c))
+		e = lex_number(l);
+	else if (c == '{' || c == '[')
+		e = begin_container(r, c == '{');
+	else
+		e = lex_word(l);
+	if (e == ERR_OK && in != NULL)
+		in->n++;
+	return e;
+}
+
+static enum err repeated(const struct lex *l, size_t at, struct bytes name)
+{
+	char show[JSON_SHOW_SIZE];
+	return lex_fault(l, at, "duplicate key \"%s\"", json_show(name, show));
 }
 
 static enum err read_name(struct reader *r)
 {
 	struct lex *l = &r->lex;
+	struct level *in = &r->open[r->depth - 1];
 	lex_space(l);
 	if (lex_peek(l) != '"')
 		return lex_unexpected(l, "a key in double quotes");
-	r->name_at = l->at;
-	const enum err e = lex_string(l, &l->key, &r->name);
+	const size_t at = l->at;
+	const struct json_value *name = l->to;
+	const enum err e = lex_string(l);
 	if (e != ERR_OK)
 		return e;
+	if (r->stop != 0 && name == r->root + r->stop)
+		return repeated(l, at, tape_string(name));
+	if (in->n > 0 && order_compare(tape_string(r->root + in->name), tape_string(name), 0) >= 0)
+		in->in_order = false;
+	in->name = (uint32_t)(name - r->root);
 	lex_space(l);
 	if (lex_peek(l) != ':')
 		return lex_unexpected(l, "a colon");
+	l->at++;
+	return ERR_OK;
+}
+
+/* Puts the names of an object that is not closed yet in order, where the next value would go. True if two are the
+ * same. */
+static bool gather(struct reader *r, const struct level *in)
+{
+	const struct json_value *object = r->root + in->at, *at = object + 2;
+	struct json_value *names = r->lex.to;
+	for (size_t i = 0; i < in->n; i++) {
+		names[i].word = (uint32_t)(at - object);
+		if (i + 1 < in->n) /* the last value may not be whole yet */
+			at = tape_end(tape_end(at));
+	}
+	return !in->in_order && order_names(object, names, in->n);
+}
+
+static enum err end_container(struct reader *r)
+{
+	struct lex *l = &r->lex;
+	const struct level *in = &r->open[r->depth - 1];
+	struct json_value *v = r->root + in->at;
+	if (in->object && in->n == 0) {
+		l->to = v + 1;
+	} else if (in->object) {
+		const bool order = !in->in_order || in->n >= TAPE_WIDE;
+		v[1].word = (uint32_t)in->n << 1 | order;
+		if (order && gather(r, in))
+			return why_set(l->why, ERR_INVALID, "a duplicate key"); /* which, is found out below */
+		l->to += order ? in->n : 0;
+	}
+	v->word = (uint32_t)(l->to - v - 1) << TAPE_KIND_BITS | (in->object ? TAPE_OBJECT : TAPE_ARRAY);
+	r->depth--;
 	l->at++;
 	return ERR_OK;
 }
@@ -85,11 +119,13 @@ static enum err read_name(struct reader *r)
 static enum err read_between(struct reader *r, bool fresh, bool *more)
 {
 	struct lex *l = &r->lex;
-	for (; r->depth > 0; r->depth--, fresh = false) {
-		const bool object = in_object(r);
+	for (; r->depth > 0; fresh = false) {
+		const bool object = r->open[r->depth - 1].object;
 		lex_space(l);
 		if (lex_peek(l) == (object ? '}' : ']')) {
-			l->at++;
+			const enum err e = end_container(r);
+			if (e != ERR_OK)
+				return e;
 			continue;
 		}
 		if (!fresh) {
@@ -107,50 +143,79 @@ static enum err read_between(struct reader *r, bool fresh, bool *more)
 
 static enum err read_all(struct reader *r)
 {
-	if (r->lex.text.n == 0)
-		return lex_fault(&r->lex, 0, "the text is empty");
-	if (r->lex.text.n >= 3 && bytes_is(bytes_of(r->lex.text.p, 3), "\xef\xbb\xbf"))
-		return lex_fault(&r->lex, 0, "the text begins with a byte order mark, which must be left out");
+	struct lex *l = &r->lex;
+	if (l->text.n == 0)
+		return lex_fault(l, 0, "the text is empty");
+	if (l->text.n >= 3 && bytes_is(bytes_of(l->text.p, 3), "\xef\xbb\xbf"))
+		return lex_fault(l, 0, "the text begins with a byte order mark, which must be left out");
 	bool more = true;
 	while (more) {
-		json_t *v = NULL;
+		const size_t depth = r->depth;
 		if (r->values_left-- == 0)
-			return lex_fault(&r->lex, r->lex.at, "there are too many values to be read here");
-		enum err e = read_value(r, &v);
-		if (e != ERR_OK)
-			return e;
-		const bool container = json_typeof(v) == JANSSON_OBJECT || json_typeof(v) == JANSSON_ARRAY;
-		e = attach(r, v);
-		if (e != ERR_OK)
-			return e;
-		if (container)
-			r->open[r->depth++] = v;
-		e = read_between(r, container, &more);
+			return lex_fault(l, l->at, "there are too many values to be read here");
+		enum err e = read_value(r);
+		if (e == ERR_OK)
+			e = read_between(r, r->depth > depth, &more);
 		if (e != ERR_OK)
 			return e;
 	}
 	return ERR_OK;
 }
 
-enum err json_parse(struct json **out, struct bytes text, struct why *w)
+/* Names are compared when their object ends, and a text is judged by its first fault: so, of what was read of a faulty
+ * text, the first name that was there before in an object that has not ended. 0 if there is none. */
+static uint32_t first_repeated(struct reader *r)
 {
-	return json_parse_bounded(out, text, SIZE_MAX, w);
+	uint32_t first = 0;
+	for (size_t i = 0; i < r->depth; i++) {
+		const struct level *in = &r->open[i];
+		if (!in->object || !gather(r, in))
+			continue;
+		const uint32_t at = in->at + order_repeated(r->root + in->at, r->lex.to, in->n);
+		if (first == 0 || at < first)
+			first = at;
+	}
+	return first;
+}
+
+static enum err read_document(struct json *j, struct bytes text, size_t values, uint32_t *stop, struct why *w)
+{
+	struct reader r; /* not zeroed: `open` is large, and what of it counts is below depth */
+	r.lex = (struct lex){.text = text, .to = j->root, .number = BUF_INIT(text.n), .why = w};
+	r.root = j->root;
+	r.depth = 0;
+	r.values_left = values;
+	r.stop = *stop;
+	const enum err e = read_all(&r);
+	*stop = e == ERR_INVALID && *stop == 0 ? first_repeated(&r) : 0;
+	const size_t n = (size_t)(r.lex.to - j->root) + r.lex.unfinished;
+	j->n = n > j->n ? n : j->n;
+	buf_free(&r.lex.number);
+	return e;
 }
 
 enum err json_parse_bounded(struct json **out, struct bytes text, size_t values, struct why *w)
 {
-	struct reader r; /* not zeroed: `open` is large, and what of it counts is below depth */
-	r.lex = (struct lex){.text = text, .key = BUF_INIT(text.n), .string = BUF_INIT(text.n), .why = w};
-	r.root = NULL;
-	r.depth = 0;
-	r.values_left = values;
-	const enum err e = read_all(&r);
+	if (text.n > JSON_TEXT_MAX)
+		return why_tell(w, ERR_INVALID, "body", "the text is longer than %d bytes", JSON_TEXT_MAX);
+	/* What is not needed of this is never touched. */
+	struct json *j = malloc(sizeof *j + (text.n + TAPE_SPARE) * sizeof j->root[0]);
+	if (j == NULL)
+		return why_set(w, ERR_MEMORY, "no memory for a JSON text");
+	j->n = 0;
+	uint32_t stop = 0;
+	enum err e = read_document(j, text, values, &stop, w);
+	if (stop != 0)
+		e = read_document(j, text, values, &stop, w);
 	if (e == ERR_OK) {
-		*out = (struct json *)r.root;
-		r.root = NULL;
+		*out = j;
+		return ERR_OK;
 	}
-	json_decref(r.root);
-	buf_free(&r.lex.key);
-	buf_free(&r.lex.string);
+	json_free(j);
 	return e;
+}
+
+enum err json_parse(struct json **out, struct bytes text, struct why *w)
+{
+	return json_parse_bounded(out, text, SIZE_MAX, w);
 }

@@ -1,63 +1,42 @@
-/* values.c - jansson's values, as json.h shows them. */
-#include "values.h"
+/* values.c - a document's values, as json.h shows them. */
+#include "tape.h"
 
-#include <malloc.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/utf8.h"
 
-static void *alloc(size_t n)
-{
-	return malloc(n);
-}
-
-/* The size is asked of malloc: a header for it would cost as much as the smallest values themselves. */
-static void wipe_and_free(void *p)
-{
-	if (p == NULL)
-		return;
-	mem_wipe(p, malloc_usable_size(p));
-	free(p);
-}
-
-void json_init(void)
-{
-	json_set_alloc_funcs(alloc, wipe_and_free);
-	json_object_seed(0);
-}
+void json_init(void) {}
 
 void json_free(struct json *j)
 {
-	json_decref((json_t *)j);
+	if (j == NULL)
+		return;
+	mem_wipe(j, sizeof *j + j->n * sizeof j->root[0]);
+	free(j);
 }
 
 const struct json_value *json_root(const struct json *j)
 {
-	return (const struct json_value *)j;
+	return j->root;
 }
 
 enum json_type json_type(const struct json_value *v)
 {
-	switch (json_typeof(json_lib(v))) {
-	case JANSSON_OBJECT:
-		return JSON_OBJECT;
-	case JANSSON_ARRAY:
-		return JSON_ARRAY;
-	case JANSSON_STRING:
+	static const uint8_t atoms[8] = {
+		[ATOM_NULL] = JSON_NULL, [ATOM_FALSE] = JSON_FALSE, [ATOM_TRUE] = JSON_TRUE,	  [ATOM_INT] = JSON_INT,
+		[ATOM_LONG] = JSON_INT,	 [ATOM_REAL] = JSON_REAL,   [ATOM_LONG_REAL] = JSON_REAL,
+	};
+	switch (tape_kind(v)) {
+	case TAPE_ATOM:
+		return atoms[tape_atom(v)];
+	case TAPE_STRING:
 		return JSON_STRING;
-	case JSON_INTEGER:
-		return JSON_INT;
-	case JANSSON_REAL:
-		return JSON_REAL;
-	case JANSSON_TRUE:
-		return JSON_TRUE;
-	case JANSSON_FALSE:
-		return JSON_FALSE;
-	case JANSSON_NULL:
+	case TAPE_ARRAY:
+		return JSON_ARRAY;
+	case TAPE_OBJECT:
 		break;
 	}
-	return JSON_NULL;
+	return JSON_OBJECT;
 }
 
 const char *json_type_name(enum json_type t)
@@ -70,40 +49,85 @@ const char *json_type_name(enum json_type t)
 	return names[t];
 }
 
-/* Hidden, because jansson exports a function of this name and calls it: the program's must not take its place. */
-__attribute__((visibility("hidden"))) struct bytes json_string(const struct json_value *v)
+struct bytes json_string(const struct json_value *v)
 {
-	return bytes_of(json_string_value(json_lib(v)), json_string_length(json_lib(v)));
+	return tape_kind(v) == TAPE_STRING ? tape_string(v) : bytes_of(NULL, 0);
 }
 
 int64_t json_int(const struct json_value *v)
 {
-	return json_integer_value(json_lib(v));
+	return json_type(v) == JSON_INT ? tape_int(v) : 0;
 }
 
 size_t json_size(const struct json_value *v)
 {
-	return json_type(v) == JSON_OBJECT ? json_object_size(json_lib(v)) : json_array_size(json_lib(v));
+	size_t n = 0;
+	if (tape_kind(v) == TAPE_OBJECT)
+		return tape_members(v);
+	if (tape_kind(v) == TAPE_ARRAY)
+		for (const struct json_value *at = tape_first(v); at < tape_last(v); at = tape_end(at))
+			n++;
+	return n;
+}
+
+/* Where the order of an object's names is known, a stranger's million members are not looked through one by one. */
+static const struct json_value *find(const struct json_value *object, const struct json_value *order, struct bytes name)
+{
+	size_t from = 0, to = tape_members(object);
+	while (from < to) {
+		const size_t middle = from + (to - from) / 2;
+		const struct json_value *at = object + order[middle].word;
+		const int r = order_compare(tape_string(at), name, 0);
+		if (r == 0)
+			return tape_end(at);
+		if (r < 0)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return NULL;
 }
 
 const struct json_value *json_get(const struct json_value *object, const char *key)
 {
-	return json_own(json_object_get(json_lib(object), key));
+	const struct bytes name = bytes_str(key);
+	if (object == NULL || tape_kind(object) != TAPE_OBJECT)
+		return NULL;
+	const struct json_value *order = tape_order(object), *const last = tape_last(object), *v;
+	if (order != NULL)
+		return find(object, order, name);
+	for (const struct json_value *at = tape_first(object); at < last; at = tape_end(v)) {
+		v = tape_end(at);
+		if (bytes_equal(tape_string(at), name))
+			return v;
+	}
+	return NULL;
 }
 
 const struct json_value *json_at(const struct json_value *array, size_t i)
 {
-	return json_own(json_array_get(json_lib(array), i));
+	if (tape_kind(array) != TAPE_ARRAY)
+		return NULL;
+	const struct json_value *at = tape_first(array), *const last = tape_last(array);
+	for (; i > 0 && at < last; i--)
+		at = tape_end(at);
+	return at < last ? at : NULL;
 }
 
-bool json_next(const struct json_value *object, void **it, struct bytes *key, const struct json_value **v)
+bool json_next(const struct json_value *in, void **it, struct bytes *key, const struct json_value **v)
 {
-	json_t *o = json_lib(object);
-	*it = *it == NULL ? json_object_iter(o) : json_object_iter_next(o, *it);
-	if (*it == NULL)
+	const bool object = tape_kind(in) == TAPE_OBJECT;
+	if (!object && tape_kind(in) != TAPE_ARRAY)
 		return false;
-	*key = json_iter_name(*it);
-	*v = json_own(json_object_iter_value(*it));
+	const struct json_value *at = *it != NULL ? tape_end(*it) : tape_first(in);
+	if (at == tape_last(in))
+		return false;
+	if (object) {
+		*key = tape_string(at);
+		at = tape_end(at);
+	}
+	*v = at;
+	*it = (void *)at;
 	return true;
 }
 

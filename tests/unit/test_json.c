@@ -4,13 +4,26 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "json.h"
 
-/* jansson's, so that allocations can be made to fail; its header is for src/json only. */
-void json_set_alloc_funcs(void *(*alloc)(size_t), void (*release)(void *));
+/* The linker puts this in the place of malloc (Makefile), so that allocations can be made to fail. */
+void *__real_malloc(size_t n);
+void *__wrap_malloc(size_t n);
+
+static long allowed = -1; /* how many more succeed; below 0: all */
+
+void *__wrap_malloc(size_t n)
+{
+	if (allowed == 0)
+		return NULL;
+	allowed -= allowed > 0;
+	return __real_malloc(n);
+}
 
 static struct json *parsed(struct bytes text)
 {
@@ -168,36 +181,162 @@ static void reads_nothing_behind_the_text(void **state)
 	}
 }
 
-static long allowed;
-
-static void *limited_malloc(size_t n)
-{
-	return allowed-- > 0 ? malloc(n) : NULL;
-}
-
 static void every_failed_allocation_is_reported(void **state)
 {
-	static const char text[] =
-		"{\"key\": [1, 2.5, \"s\\n\", {\"x\": {}}, [], \"plain\"], \"l\": [1,2,3,4,5,6,7,8,9],"
-		"\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5,\"f\":6,\"g\":7,\"h\":8,\"i\":9}";
-	struct json *j = NULL;
-	enum err e = ERR_MEMORY;
-	long n = 0;
-
+	/* only a number this long is put elsewhere, to end it with a NUL */
+	static const char text[] = "{\"key\": [1, \"s\\n\", {}], \"z\": {\"b\": 2, \"a\": 1}, \"a\": "
+				   "0.10000000000000000000000000000000000000000000000000000000000000000000000001}";
 	(void)state;
-	json_set_alloc_funcs(limited_malloc, free);
-	for (; e != ERR_OK && n < 1000; n++) {
+	for (long n = 0; n < 3; n++) {
+		struct json *j = NULL;
 		struct why w = {.text = ""};
-
 		allowed = n;
-		e = json_parse(&j, BYTES_LIT(text), &w);
-		if (e != ERR_OK)
-			assert_int_equal(e, ERR_MEMORY);
+		const enum err e = json_parse(&j, BYTES_LIT(text), &w);
+		allowed = -1;
+		assert_int_equal(e, n < 2 ? ERR_MEMORY : ERR_OK);
+		assert_int_equal(j == NULL, n < 2);
+		json_free(j);
 	}
-	json_free(j);
-	json_init();
-	assert_int_equal(e, ERR_OK);
-	assert_true(n > 30);
+}
+
+/* The text is never looked at beyond its first byte. */
+static void a_text_has_a_greatest_length(void **state)
+{
+	struct json *j = NULL;
+	struct why w = {.text = ""};
+	uint8_t *p = mmap(NULL, (size_t)JSON_TEXT_MAX + 1, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			  0);
+	(void)state;
+	assert_true(p != MAP_FAILED);
+	assert_refused(bytes_of(p, JSON_TEXT_MAX), "line 1, column 1: a value is expected here, not \"\\x00\"");
+	assert_int_equal(json_parse(&j, bytes_of(p, (size_t)JSON_TEXT_MAX + 1), &w), ERR_INVALID);
+	assert_string_equal(w.text, "the text is longer than 1073741824 bytes");
+	assert_true(w.tell);
+	assert_int_equal(munmap(p, (size_t)JSON_TEXT_MAX + 1), 0);
+}
+
+/* What takes most memory for its bytes; a sanitizer sees a word too many. Cut off anywhere, too. */
+static void the_densest_texts_fit(void **state)
+{
+	static const char *const parts[][3] = {
+		{"{\"b\":0,\"a\":", "0", "}"},
+		{"{\"b\":", "0", ",\"\":0}"},
+		{"[", "", "]"},
+		{"{\"\":", "[]", "}"},
+		{"[0,", "0", "]"},
+		{"[1e5,\"a\",", "1e5", ",1e5]"},
+		{"{\"a\":", "1e22", "}"},
+		{"[[],{},", "{}", "]"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+		struct buf text = BUF_INIT(1 << 16);
+		for (size_t depth = 0; depth < JSON_DEPTH_MAX - 1; depth++)
+			buf_put_str(&text, parts[i][0]);
+		buf_put_str(&text, parts[i][1]);
+		for (size_t depth = 0; depth < JSON_DEPTH_MAX - 1; depth++)
+			buf_put_str(&text, parts[i][2]);
+		json_free(parsed(buf_bytes(&text)));
+		for (size_t n = 1; n < text.n; n += 1 + n / 64) {
+			struct why w = {.text = ""};
+			struct json *j = NULL;
+			assert_int_equal(json_parse(&j, bytes_of(text.p, n), &w), ERR_INVALID);
+		}
+		buf_free(&text);
+	}
+}
+
+/* A text is judged by its first fault, and a name is at fault when its value has begun. */
+static void the_first_fault_is_told(void **state)
+{
+	(void)state;
+	assert_refused(BYTES_LIT("{\"a\": 1, \"a\": }"), "line 1, column 15: a value is expected here, not \"}\"");
+	assert_refused(BYTES_LIT("{\"a\": 1, \"a\": [}"), "line 1, column 10: duplicate key \"a\"");
+	assert_refused(BYTES_LIT("{\"a\": 1, \"a\": 2, x"), "line 1, column 10: duplicate key \"a\"");
+	assert_refused(BYTES_LIT("{\"a\": 1, \"a\": {\"b\": 1, \"b\": 2}}"), "line 1, column 10: duplicate key \"a\"");
+	assert_refused(BYTES_LIT("{\"a\": {\"c\": 1, \"b\": 2, \"b\": 3}, \"a\": 4}"),
+		       "line 1, column 24: duplicate key \"b\"");
+	assert_refused(BYTES_LIT("{\"b\": 0, \"a\": 1, \"b\": 2, \"a\": 3, \"b\": 4}"),
+		       "line 1, column 18: duplicate key \"b\"");
+	assert_refused(BYTES_LIT("{\"a\": 1, \"a\": \"x"), "line 1, column 15: this string is not closed");
+	assert_refused(BYTES_LIT("[{\"a\": 1, \"a\": 2}, 1e999]"), "line 1, column 11: duplicate key \"a\"");
+}
+
+/* Many names, some of them long and alike, of which two at a time are the same. */
+static void a_repeated_key_is_found_among_many(void **state)
+{
+	enum { NAMES = 500 };
+	(void)state;
+	for (int twice = 0; twice < NAMES; twice += 7) {
+		struct buf text = BUF_INIT(1 << 20);
+		char want[64];
+		size_t column = 0;
+		for (int i = 0; i <= NAMES; i++) {
+			const int name = i == NAMES - 1 ? twice : i * 211 % NAMES;
+			buf_put_str(&text, i == 0 ? "{" : ",");
+			if (i == NAMES - 1)
+				column = text.n + 1;
+			buf_printf(&text, "\"%.*s%d\":[0]", name % 3 * 40,
+				   "the same for many, and longer than what is looked at at once: as long as 80 bytes",
+				   name);
+		}
+		buf_put_str(&text, "}");
+		(void)snprintf(want, sizeof want, "line 1, column %zu: duplicate key \"", column);
+		struct why w = {.text = ""};
+		struct json *j = NULL;
+		assert_int_equal(json_parse(&j, buf_bytes(&text), &w), ERR_INVALID);
+		assert_int_equal(strncmp(w.text, want, strlen(want)), 0);
+		buf_free(&text);
+	}
+}
+
+static void members_of_wide_objects_are_found(void **state)
+{
+	(void)state;
+	for (int n = 1; n < 300; n += 9) {
+		for (int step = 1; step <= 7; step += 6) { /* in order, and not; 7 is no divisor of 1000 */
+			struct buf text = BUF_INIT(1 << 20);
+			for (int i = 0; i < n; i++)
+				buf_printf(&text, "%s\"%03d\":%d", i == 0 ? "{" : ",", i * step % 1000, i);
+			buf_put_str(&text, "}");
+			struct json *j = parsed(buf_bytes(&text));
+			assert_int_equal(json_size(json_root(j)), n);
+			for (int i = 0; i < n; i++) {
+				char name[8];
+				(void)snprintf(name, sizeof name, "%03d", i * step % 1000);
+				const struct json_value *v = json_get(json_root(j), name);
+				assert_non_null(v);
+				assert_true(json_int(v) == i);
+			}
+			assert_null(json_get(json_root(j), "001 "));
+			assert_null(json_get(json_root(j), ""));
+			assert_null(json_get(json_root(j), "x"));
+			json_free(j);
+			buf_free(&text);
+		}
+	}
+}
+
+static void what_is_of_another_type_holds_nothing(void **state)
+{
+	static const char *const texts[] = {"null", "true",	"-1",	 "123456789012",
+					    "0.5",  "\"text\"", "[1,2]", "{\"a\":1}"};
+	(void)state;
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		struct json *j = parsed_str(texts[i]);
+		const struct json_value *v = json_root(j), *inner;
+		const enum json_type t = json_type(v);
+		struct bytes key;
+		void *it = NULL;
+		assert_int_equal(json_string(v).n, t == JSON_STRING ? 4 : 0);
+		assert_int_equal(json_int(v) != 0, t == JSON_INT);
+		assert_int_equal(json_size(v), t == JSON_ARRAY ? 2 : t == JSON_OBJECT);
+		assert_int_equal(json_get(v, "a") != NULL, t == JSON_OBJECT);
+		assert_int_equal(json_at(v, 0) != NULL, t == JSON_ARRAY);
+		assert_int_equal(json_next(v, &it, &key, &inner), t == JSON_ARRAY || t == JSON_OBJECT);
+		json_free(j);
+	}
+	assert_null(json_get(NULL, "a"));
 }
 
 /* ---- json_fields ---- */
@@ -393,6 +532,12 @@ int main(void)
 		cmocka_unit_test(nesting_ends_at_the_limit),
 		cmocka_unit_test(reads_nothing_behind_the_text),
 		cmocka_unit_test(every_failed_allocation_is_reported),
+		cmocka_unit_test(a_text_has_a_greatest_length),
+		cmocka_unit_test(the_densest_texts_fit),
+		cmocka_unit_test(the_first_fault_is_told),
+		cmocka_unit_test(a_repeated_key_is_found_among_many),
+		cmocka_unit_test(members_of_wide_objects_are_found),
+		cmocka_unit_test(what_is_of_another_type_holds_nothing),
 		cmocka_unit_test(fields_are_found),
 		cmocka_unit_test(wrong_fields_are_named),
 		cmocka_unit_test(writes_members_with_commas),
