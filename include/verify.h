@@ -23,7 +23,6 @@ enum {
 	VERIFY_USER_DATA_MAX = 1024,	 /* genuine documents exceed AWS's 512 */
 	VERIFY_NONCE_MAX = 1024,
 	VERIFY_POLICY_MAX = 64 * 1024, /* bytes of a policy file */
-	VERIFY_VALUES_MAX = 1 << 21,   /* JSON values of a reply: half a GiB of memory at most */
 	VERIFY_PINS_MAX = 64,	       /* PCR values in a policy */
 	VERIFY_MAX_AGE_S = 300,
 	VERIFY_SKEW_S = 60,	  /* how far in the future a timestamp may lie */

@@ -22,7 +22,6 @@ struct api_op {
 	struct why why; /* the fault of a step, for the one after it */
 	bool heavy;	/* the body is long: its steps are for LANE_BULK */
 	struct buf body;
-	size_t max_values;
 	struct json *json;
 	struct api_attested *attested; /* what api_attest asks for */
 };
@@ -31,8 +30,7 @@ struct api_op {
 void *api_begin(void *app, struct http_req *r, size_t size, void (*drop)(struct http_job *j));
 void api_op_free(struct api_op *op); /* the memory, too */
 
-/* Any thread. Reads the body as an object of these members, of op->max_values JSON values at most (0: any number); its
- * text is freed. Faults are in op->why. */
+/* Any thread. Reads the body as an object of these members; its text is freed. Faults are in op->why. */
 enum err api_parse(struct api_op *op, const struct json_field *f, size_t n) MUST_USE;
 /* Runs `work`, on LANE_BULK if the body is heavy, else here and now, and then `then`. When it cannot be handed over,
  * the operation is aborted. */

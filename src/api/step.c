@@ -36,8 +36,7 @@ void api_op_free(struct api_op *op)
 
 enum err api_parse(struct api_op *op, const struct json_field *f, size_t n)
 {
-	const size_t max = op->max_values != 0 ? op->max_values : SIZE_MAX;
-	const enum err e = json_parse_bounded(&op->json, buf_bytes(&op->body), max, &op->why);
+	const enum err e = json_parse(&op->json, buf_bytes(&op->body), &op->why);
 	buf_free(&op->body);
 	return e != ERR_OK ? e : json_fields(json_root(op->json), f, n, &op->why);
 }

@@ -72,7 +72,6 @@ static void work(struct http_job *j)
 		{"policy", JSON_BIT(JSON_OBJECT), false, &policy}, /* null is likely to be one that was lost */
 	};
 	op->verdict = BUF_INIT(API_REPLY_MAX);
-	op->api.max_values = VERIFY_VALUES_MAX;
 	if (api_parse(&op->api, fields, sizeof fields / sizeof fields[0]) == ERR_OK &&
 	    judge(op, document, reply, policy, &verdict) == ERR_OK) {
 		verify_verdict_json(verdict, &op->verdict);

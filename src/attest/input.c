@@ -171,7 +171,7 @@ static enum err read_json(struct bytes input, struct verify_verdict *d, struct j
 	struct json *j = NULL;
 	struct why inner = {0};
 	d->input = "reply";
-	enum err e = json_parse_bounded(&j, input, VERIFY_VALUES_MAX, &inner);
+	enum err e = json_parse(&j, input, &inner);
 	if (e == ERR_INVALID) {
 		/* It may quote the reply, in letters that turn a terminal's text around. */
 		verdict_fail(d, CHECK_INPUT, VERIFY_REPLY_MALFORMED, NULL, "The reply is not well-formed JSON: %s.",

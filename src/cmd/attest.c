@@ -152,8 +152,7 @@ static void put_info(const struct attesting *a, bool good, struct buf *out)
 {
 	struct json *json = NULL;
 	struct why unsaid = {0};
-	if (good && a->asked.info.n > 0 &&
-	    json_parse_bounded(&json, buf_bytes(&a->asked.info), VERIFY_VALUES_MAX, &unsaid) == ERR_OK)
+	if (good && a->asked.info.n > 0 && json_parse(&json, buf_bytes(&a->asked.info), &unsaid) == ERR_OK)
 		buf_put_bytes(out, buf_bytes(&a->asked.info));
 	else
 		json_put_cstr(out, NULL);

@@ -10,7 +10,7 @@ static enum err compare_text(const struct verify_verdict *d, const char *name, s
 			     bool *same, struct why *w)
 {
 	struct json *json = NULL;
-	const enum err e = json_parse_bounded(&json, verify_verdict_user_data(d), VERIFY_VALUES_MAX, w);
+	const enum err e = json_parse(&json, verify_verdict_user_data(d), w);
 	if (e != ERR_OK)
 		return e;
 	const struct json_value *claims = json_root(json);

@@ -54,6 +54,13 @@ def test_metadata_too_large_for_the_claims_is_checked_by_its_digest(tmp_path):
     assert code(verify("--json", "--root", server.root, data=as_json(reply))) == "metadata_mismatch"
 
 
+@pytest.mark.slow
+def test_a_reply_may_hold_millions_of_values(simulated):
+    reply = simulated.post("/attestation", {"custom_data": [0] * 2500000}, timeout=120)
+    assert reply.status == 200
+    assert code(verify("--json", "--root", simulated.root, data=reply.body)) == "verified"
+
+
 @pytest.mark.parametrize("what", LIES)
 def test_a_lie_beside_the_signed_document_is_refused_by_its_name(simulated, kinds, what):
     (*_, kind), expected, field, lie = LIES[what]
