@@ -61,7 +61,7 @@ endif
 # The parser of the HTTP client goes into the binary, so that nothing is added to what the binary loads.
 # The enclave has a libmicrohttpd of its own (image/enclave.mk).
 MHD := $(if $(filter enclave,$(V)),$B/libmicrohttpd.a,-lmicrohttpd)
-LIBS := $(MHD) -ljansson -lssl -lcrypto -lcbor -lsqlite3 -l:libhttp_parser.a -lpthread
+LIBS := $(MHD) -lssl -lcrypto -lcbor -lsqlite3 -l:libhttp_parser.a -lpthread
 CPPFLAGS_ALL := -D_GNU_SOURCE -DATTESTD_VERSION='"$(VERSION)"' -Iinclude $(CPPFLAGS)
 CFLAGS_ALL := -std=c11 $(WARN) $(HARDEN) $(OPT_$(V)) $(CFLAGS)
 LDFLAGS_ALL := $(LINKHARD) $(LDFLAGS_$(V)) $(filter -fsanitize=% --coverage,$(OPT_$(V))) $(LDFLAGS)
@@ -151,6 +151,7 @@ $B/fuzz/%.o: tests/fuzz/%.c $B/flags
 	$Q$(CC) $(CPPFLAGS_ALL) -Isrc $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 # jansson judges the same texts there; both have a json_string, and each is to call its own.
+$B/fuzz/fuzz_json: LIBS += -ljansson
 $B/fuzz/fuzz_json: LDFLAGS_ALL += -Wl,--exclude-libs,libattestd.a
 
 $B/fuzz/%: $B/fuzz/%.o $B/libattestd.a

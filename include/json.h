@@ -30,9 +30,6 @@ enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_INT, JSON_REAL, JSON_STR
 #define JSON_BOOL      (JSON_BIT(JSON_TRUE) | JSON_BIT(JSON_FALSE))
 #define JSON_ANY       (JSON_BIT(JSON_OBJECT + 1) - 1)
 
-/* Does nothing: there is nothing that has to be prepared. */
-void json_init(void);
-
 /* ERR_INVALID with a told why on bad text (field: "body"), ERR_MEMORY. The document holds copies, so the text may go at
  * once. It takes at most 3 bytes of memory for each of the text's, and some 1.2 for a text as it is usual; 4 are asked
  * of the system. */

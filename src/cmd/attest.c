@@ -277,7 +277,6 @@ static int attest(struct attesting *a)
 	struct why w = {0};
 	enum err e;
 
-	json_init();
 	a->clock = clock_system();
 	if ((e = check_output(&a->out, &w)) == ERR_OK && (e = check_output(&a->save_cert, &w)) == ERR_OK &&
 	    (e = read_custom(a, &w)) == ERR_OK && (e = harden(&w)) == ERR_OK &&

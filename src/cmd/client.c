@@ -206,7 +206,6 @@ static int run(const struct args *a)
 			   .json = args_has(a, "--json"),
 			   .clock = clock_system(),
 			   .document = BUF_INIT(BASE64_DECODED_MAX(BASE64_SIZE(VERIFY_DOCUMENT_MAX)))};
-	json_init();
 	int status = read_line(&c);
 	if (status == CMD_OK)
 		status = ask(&c);

@@ -95,7 +95,6 @@ static int run(const struct args *a)
 	struct options o = {0};
 	if (p == NULL)
 		return cmd_fail(&(struct why){.err = ERR_MEMORY});
-	json_init();
 	p->line = a;
 	p->json = args_has(a, "--json");
 	int status = read_line(p);

@@ -293,7 +293,6 @@ static int serve(const struct options *o)
 
 	if (s == NULL)
 		return cmd_fail(&(struct why){.err = ERR_MEMORY});
-	json_init();
 	s->clock = clock_system();
 	s->stores.app = &s->app;
 	if (options_load(o, &s->config, &w) != ERR_OK ||

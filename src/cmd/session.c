@@ -7,7 +7,6 @@
 
 enum err session_begin(struct crypto **out, struct why *w)
 {
-	json_init();
 	signal(SIGXFSZ, SIG_IGN); /* a file limit is then an error of the write, and no half of a file stays */
 	const enum err e = harden(w);
 	return e == ERR_OK ? crypto_new(out, w) : e;

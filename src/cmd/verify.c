@@ -60,7 +60,6 @@ static int judge(const struct wanted *o)
 	struct why w = {0};
 	int status;
 
-	json_init();
 	if (input_read("verify", o->path, INPUT_MAX, &input, &w) != ERR_OK || crypto_new(&crypto, &w) != ERR_OK ||
 	    verify_new(&verify, crypto, &clock, &w) != ERR_OK ||
 	    verify_input(verify, buf_bytes(&input), o->format, &o->policy, &verdict, &w) != ERR_OK) {

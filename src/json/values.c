@@ -5,8 +5,6 @@
 
 #include "base/utf8.h"
 
-void json_init(void) {}
-
 void json_free(struct json *j)
 {
 	if (j == NULL)

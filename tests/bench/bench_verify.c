@@ -148,7 +148,6 @@ int main(void)
 	bool fell_back;
 	struct why w = {0};
 
-	json_init();
 	must(crypto_new(&b.crypto, &w), &w);
 	const struct nsm_env env = {NSM_DEVICE_PATH, b.crypto, &b.clock, crypto_random(b.crypto), 0};
 	must(nsm_open(&b.nsm, "simulator", &env, &fell_back, &w), &w);

@@ -98,7 +98,7 @@ def counted(field, name, together, count, bare=False):
 def versions(field):
     """What the numbers depend on."""
     cc = subprocess.run(["gcc", "-dumpfullversion"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-    names = ["libmicrohttpd12", "libssl3", "libsqlite3-0", "libjansson4", "libc6", "valgrind"]
+    names = ["libmicrohttpd12", "libssl3", "libsqlite3-0", "libc6", "valgrind"]
     found = [f"{n.rstrip('0123456789').removesuffix('-')} {v}" for n in names if (v := version(n))]
     return f"gcc {cc}, {', '.join(found)}"
 

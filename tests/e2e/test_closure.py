@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from helpers import BUILD
 
-NEEDED = ["libc.so.6", "libcbor.so.0.8", "libcrypto.so.3", "libjansson.so.4", "libmicrohttpd.so.12", "libsqlite3.so.0", "libssl.so.3"]
+NEEDED = ["libc.so.6", "libcbor.so.0.8", "libcrypto.so.3", "libmicrohttpd.so.12", "libsqlite3.so.0", "libssl.so.3"]
 SANITIZERS = re.compile(r"lib(asan|ubsan|tsan)\.so\.\d+$")
 
 

@@ -90,7 +90,6 @@ def test_a_sound_tree_has_no_faults(tree):
         ("src/api/health.c", '#include "crypto/internal.h"', "private to src/crypto"),
         ("src/api/health.c", '#include "gone.h"', "not in the tree"),
         ("src/api/health.c", "#include <openssl/evp.h>", "belongs to src/crypto alone"),
-        ("src/api/health.c", "#include <jansson.h>", "belongs to src/json alone"),
         ("src/api/health.c", "#include <microhttpd.h>", "belongs to src/http alone"),
         ("src/api/health.c", "#include <sqlite3.h>", "belongs to src/store alone"),
         ("src/api/health.c", "#include <cbor.h>", "belongs to src/cbor alone"),

@@ -68,11 +68,6 @@ static void check(struct bytes text, size_t chunk)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static bool ready;
-
-	if (!ready)
-		json_init();
-	ready = true;
 	if (size > 0)
 		check(bytes_of(data + 1, size - 1), (size_t)data[0] + 1);
 	return 0;

@@ -51,11 +51,7 @@ static void judge(const char *wanted, const struct verify_verdict *d)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static bool ready;
 	struct why w = {0};
-	if (!ready)
-		json_init();
-	ready = true;
 	if (size == 0)
 		return 0;
 	const unsigned choice = data[0] % (ATTEST_PURPOSES + 1);

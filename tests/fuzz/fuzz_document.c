@@ -46,7 +46,6 @@ static struct world *world_new(void)
 				 .usage_critical = true};
 	struct cert_key *ca = NULL;
 	struct why w;
-	json_init();
 	t.clock = (struct clock){NULL, never, never, never};
 	t.root = t.leaf = BUF_INIT(CERT_DER_MAX);
 	must(crypto_new(&t.crypto, &w) == ERR_OK && verify_new(&t.verify, t.crypto, &t.clock, &w) == ERR_OK);

@@ -168,7 +168,6 @@ static struct world *world_new(void)
 	char *const none[] = {NULL};
 
 	must(t != NULL);
-	json_init();
 	t->clock = (struct clock){t, mono_us, fixed_ms, fixed_ms};
 	struct app *app = &t->app;
 	app->clock = &t->clock;

@@ -92,14 +92,10 @@ static void compare(const struct json *ours, struct bytes text, const struct why
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static bool ready;
 	struct why w = {.text = ""};
 	struct json *j = NULL;
 	enum err e;
 
-	if (!ready)
-		json_init();
-	ready = true;
 	e = json_parse(&j, bytes_of(data, size), &w);
 	if ((e == ERR_OK) != (j != NULL) || (e != ERR_OK && (e != ERR_INVALID || strncmp(w.text, "line ", 5) != 0)))
 		abort();

@@ -40,7 +40,6 @@ static struct world world_new(void)
 	struct log *log = NULL;
 	struct why w;
 	bool fell;
-	json_init();
 	t.fd = memfd_create("metadata", MFD_CLOEXEC);
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", t.fd);
 	must(crypto_new(&crypto, &w) == ERR_OK &&

@@ -24,7 +24,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct nitro_enclaves out = {.n = NITRO_ENCLAVES_MAX + 1};
 	struct why w = {0};
-	json_init();
 	const enum err e = nitro_cli_parse(bytes_of(data, size), &out, &w);
 	must(e == ERR_OK ? out.n <= NITRO_ENCLAVES_MAX : e == ERR_ENVIRONMENT && out.n == NITRO_ENCLAVES_MAX + 1);
 	for (size_t i = 0; e == ERR_OK && i < out.n; i++) {

@@ -53,11 +53,7 @@ static void try(enum err (*set)(struct verify_policy *p, struct bytes text, stru
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static bool ready;
 	const struct bytes text = {data, size};
-	if (!ready)
-		json_init();
-	ready = true;
 	try(verify_policy_text, "policy", text);
 	try(verify_policy_pcr, "pcr", text);
 	try(verify_policy_nonce, "nonce", text);

@@ -42,7 +42,6 @@ static void show(void *ctx, const char *name, const struct buf *value)
 
 static void prepare(void)
 {
-	json_init();
 	reply_fixture_open(&f);
 	for (size_t i = 0; i < DOCUMENTS; i++) {
 		const struct nsm_attestation a = {.user_data = bytes_str(user_data[i]),

@@ -30,7 +30,6 @@ static void check(bool good)
 static void prepare(void)
 {
 	uint8_t sealed[sizeof text - 1 + AEAD_TAG_SIZE];
-	json_init();
 	check(crypto_new(&crypto, &w) == ERR_OK);
 	memset(session.id, 'a', sizeof session.id);
 	memset(session.key, 'k', sizeof session.key);

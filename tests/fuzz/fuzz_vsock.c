@@ -77,7 +77,6 @@ static void check_request(struct bytes line)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes line;
-	json_init();
 	if (size == 0)
 		return 0;
 	const struct bytes all = bytes_of(data + 1, size - 1);

@@ -26,7 +26,7 @@ HEADER_OF = {
 }
 MAIN_MAY = {"cmd", "base"}
 
-LIBRARIES = {"openssl/": "crypto", "jansson": "json", "microhttpd": "http", "sqlite3": "store", "cbor": "cbor", "http_parser": "net"}
+LIBRARIES = {"openssl/": "crypto", "microhttpd": "http", "sqlite3": "store", "cbor": "cbor", "http_parser": "net"}
 SYSTEM = re.compile(
     r"(sys|linux|netinet|arpa)/\w+\.h$|(assert|ctype|dirent|dlfcn|endian|errno|fcntl|float|getopt|grp|inttypes|limits|locale"
     r"|malloc|math|netdb|poll|pthread|pwd|sched|search|signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn"

@@ -61,7 +61,6 @@ int main(void)
 	struct why w = {.err = ERR_OK};
 	size_t chunk = 0;
 
-	json_init();
 	while (read_framed(&text)) {
 		struct json *j = NULL;
 		enum err e = json_parse(&j, buf_bytes(&text), &w);

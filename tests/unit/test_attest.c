@@ -56,7 +56,6 @@ static int setup(void **s)
 	struct world *t = calloc(1, sizeof(*t));
 	struct why w;
 	bool fell;
-	json_init();
 	t->reply = BUF_INIT(NSM_REPLY_MAX);
 	t->spec = doc_spec_good();
 	t->fake.answer = answer;

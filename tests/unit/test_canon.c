@@ -188,6 +188,5 @@ int main(void)
 		cmocka_unit_test(a_buffer_may_be_filled_to_its_maximum),
 	};
 
-	json_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

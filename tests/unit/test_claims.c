@@ -59,7 +59,6 @@ static int setup(void **s)
 	struct world *t = calloc(1, sizeof(*t));
 	struct why w;
 	bool fell;
-	json_init();
 	(void)snprintf(t->dir, sizeof(t->dir), "/tmp/attestd-claims-XXXXXX");
 	assert_non_null(mkdtemp(t->dir));
 	(void)snprintf(t->file, sizeof(t->file), "%s/metadata.json", t->dir);

@@ -395,13 +395,6 @@ static void the_longest_user_data_and_the_deepest_nesting_are_read(void **s)
 	reads(text, "attestation", true);
 }
 
-static int start(void **s)
-{
-	(void)s;
-	json_init();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -422,5 +415,5 @@ int main(void)
 		cmocka_unit_test(a_timestamp_is_utc_in_whole_seconds),
 		cmocka_unit_test(the_longest_user_data_and_the_deepest_nesting_are_read),
 	};
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

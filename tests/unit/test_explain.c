@@ -480,7 +480,6 @@ static void metadata_cannot_imitate_the_layout(void **s)
 
 int main(void)
 {
-	json_init();
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_verdict_begins_with_its_word_and_its_sentence),
 		cmocka_unit_test(colour_is_used_only_when_asked_for),

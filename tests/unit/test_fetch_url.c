@@ -286,6 +286,5 @@ int main(void)
 		cmocka_unit_test(a_problem_is_told_by_its_detail_its_first_error_or_its_title),
 		cmocka_unit_test(what_is_too_long_to_be_a_sentence_is_not_told),
 	};
-	json_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -546,6 +546,5 @@ int main(void)
 		cmocka_unit_test(writes_specials_at_every_offset),
 	};
 
-	json_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -141,6 +141,5 @@ int main(void)
 		cmocka_unit_test(anything_else_is_refused),
 		cmocka_unit_test(as_many_enclaves_as_fit_are_kept),
 	};
-	json_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -139,7 +139,6 @@ static void a_simulator_is_one_in_process_and_behind_a_socket(void **s)
 	char dir[] = "/tmp/nsm-XXXXXX";
 	struct sockaddr_un at = {.sun_family = AF_UNIX};
 	char spec[128];
-	json_init();
 	assert_non_null(mkdtemp(dir));
 	(void)snprintf(at.sun_path, sizeof at.sun_path, "%s/s", dir);
 	(void)snprintf(spec, sizeof spec, "socket:%s", at.sun_path);

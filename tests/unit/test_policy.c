@@ -497,13 +497,6 @@ static void other_measurements_are_refused(void **s)
 		       "with Measurements alone");
 }
 
-static int start(void **s)
-{
-	(void)s;
-	json_init();
-	return 0;
-}
-
 static void a_number_of_seconds_goes_with_no_document_time(void **s)
 {
 	(void)s;
@@ -565,5 +558,5 @@ int main(void)
 		cmocka_unit_test(what_nitro_cli_prints_is_a_policy),
 		cmocka_unit_test(other_measurements_are_refused),
 	};
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

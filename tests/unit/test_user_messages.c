@@ -14,7 +14,6 @@ static struct user_fixture u;
 static int start(void **state)
 {
 	(void)state;
-	json_init();
 	user_fixture_open(&u);
 	return 0;
 }

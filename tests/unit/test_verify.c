@@ -62,7 +62,6 @@ static int setup(void **s)
 {
 	struct world *t = calloc(1, sizeof *t);
 	struct why w;
-	json_init();
 	assert_int_equal(crypto_new(&t->crypto, &w), ERR_OK);
 	t->clock = (struct clock){.ctx = t, .wall_ms = now};
 	cert_fixture_new(&t->f, t->crypto);

@@ -298,6 +298,5 @@ int main(void)
 		cmocka_unit_test(replies_without_a_document_prove_nothing),
 		cmocka_unit_test(error_replies_are_quoted_only_if_printable),
 	};
-	json_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1244,6 +1244,5 @@ int main(void)
 		cmocka_unit_test(an_earlier_failure_is_the_one_that_is_named),
 		cmocka_unit_test(without_a_signature_nothing_is_compared),
 	};
-	json_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

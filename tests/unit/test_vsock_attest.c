@@ -420,6 +420,5 @@ int main(void)
 		cmocka_unit_test(a_client_that_leaves_takes_nothing_along),
 		cmocka_unit_test(a_client_that_has_said_its_all_still_gets_its_reply),
 	};
-	json_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

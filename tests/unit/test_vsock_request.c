@@ -260,6 +260,5 @@ int main(void)
 		cmocka_unit_test(sixty_four_values_are_read_and_no_more),
 		cmocka_unit_test(user_data_and_nonce_fit_with_every_byte_escaped),
 	};
-	json_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -416,6 +416,5 @@ int main(void)
 		cmocka_unit_test(the_end_waits_no_longer_than_it_may),
 		cmocka_unit_test(it_can_end_with_connections_in_every_state),
 	};
-	json_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

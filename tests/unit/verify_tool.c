@@ -72,7 +72,6 @@ int main(void)
 	struct verify *v = NULL;
 	struct why w = {0};
 
-	json_init();
 	if (crypto_new(&crypto, &w) != ERR_OK || verify_new(&v, crypto, &clock, &w) != ERR_OK) {
 		fprintf(stderr, "%s\n", w.text);
 		return EXIT_FAILURE;
