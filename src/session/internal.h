@@ -48,12 +48,17 @@ struct session {
 	struct session *prev, *next; /* in order of expiry; kept after the end of a session, for undo */
 	int64_t row, created_wall_ms, expires_boot_ms;
 	struct seen *seen;
-	uint32_t refs; /* the table or the turn's log, and workers */
+	uint8_t *scope; /* SHA256_SIZE bytes behind the session, or NULL: most have none, and there may be millions */
+	uint32_t refs;	/* the table or the turn's log, and workers */
 	uint32_t messages;
-	bool is_public, scoped, ended;
+	bool is_public, ended;
 	char id[SESSION_ID_SIZE];
-	uint8_t key[AEAD_KEY_SIZE], user_key_hash[SHA256_SIZE], scope[SHA256_SIZE];
+	uint8_t key[AEAD_KEY_SIZE], user_key_hash[SHA256_SIZE];
 };
+static inline struct bytes session_scope(const struct session *x)
+{
+	return bytes_of(x->scope, x->scope != NULL ? SHA256_SIZE : 0);
+}
 
 /* ---- the turn's log ---- */
 enum turn_kind { TURN_ADDED, TURN_ENDED, TURN_MESSAGE };
@@ -106,6 +111,7 @@ struct sessions {
 
 /* table.c */
 enum err table_init(struct sessions *s, struct why *w) MUST_USE;
+struct session *table_new(bool scoped); /* of one reference, in no table yet, all else zero; NULL without memory */
 struct session *table_get(struct sessions *s, struct bytes id);
 void table_append(struct sessions *s, struct session *x); /* last to expire; takes the reference */
 void table_relink(struct sessions *s, struct session *x); /* where it was, if all since was undone */

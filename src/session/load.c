@@ -119,13 +119,12 @@ static enum err load_row(void *ctx, const struct store_session *r, struct why *w
 	struct load *l = ctx;
 	struct sessions *s = l->s;
 	struct loaded item = {.row = r->row, .created_boot_ms = r->created_boot_ms};
-	struct session *x = calloc(1, sizeof *x);
+	struct session *x = table_new(r->scope.n > 0);
 	int64_t left;
 	enum err e;
 
 	if (x == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for a session");
-	x->refs = 1;
 	e = rest_open(s, l->first ? bytes_of(s->boot_id, s->boot_id_size) : buf_bytes(&l->boot_id), r, x->key, w);
 	if (e == ERR_SEALED || (e == ERR_OK && (r->row <= 0 || r->row == INT64_MAX)))
 		e = altered(r->row, w);
@@ -139,11 +138,10 @@ static enum err load_row(void *ctx, const struct store_session *r, struct why *w
 	x->created_wall_ms = r->created_wall_ms;
 	x->expires_boot_ms = l->now + left;
 	x->is_public = r->is_public;
-	x->scoped = r->scope.n > 0;
 	memcpy(x->id, r->id, sizeof x->id);
 	memcpy(x->user_key_hash, r->user_key_hash.p, sizeof x->user_key_hash);
-	if (x->scoped)
-		memcpy(x->scope, r->scope.p, sizeof x->scope);
+	if (x->scope != NULL)
+		memcpy(x->scope, r->scope.p, SHA256_SIZE);
 	if (l->n == l->cap) {
 		size_t cap = l->cap == 0 ? 64 : l->cap * 2;
 		struct loaded *v = reallocarray(l->v, cap, sizeof *v);
@@ -223,7 +221,7 @@ static enum err move_row(struct load *l, const struct loaded *r, struct why *w)
 		.expires_boot_ms = x->expires_boot_ms,
 		.is_public = x->is_public,
 		.user_key_hash = bytes_of(x->user_key_hash, sizeof x->user_key_hash),
-		.scope = bytes_of(x->scope, x->scoped ? sizeof x->scope : 0),
+		.scope = session_scope(x),
 		.wrapped = bytes_of(r->wrapped, r->wrapped_size),
 		.sealed = bytes_of(sealed, sizeof sealed),
 	};

@@ -172,10 +172,16 @@ enum err session_room(struct sessions *s, bool is_public, struct why *w)
 	return ERR_OK;
 }
 
-static enum err scope_digest(struct sessions *s, struct bytes scope, uint8_t out[SHA256_SIZE], struct why *w)
+struct session *table_new(bool scoped)
 {
-	memset(out, 0, SHA256_SIZE);
-	return scope.n == 0 ? ERR_OK : crypto_sha256(s->env.crypto, scope, out, w);
+	struct session *x = calloc(1, sizeof *x + (scoped ? SHA256_SIZE : 0));
+
+	if (x == NULL)
+		return NULL;
+	x->refs = 1;
+	if (scoped)
+		x->scope = (uint8_t *)(x + 1);
+	return x;
 }
 
 enum err session_add(struct sessions *s, const struct session_offer *o, struct bytes scope, bool is_public,
@@ -197,21 +203,20 @@ enum err session_add(struct sessions *s, const struct session_offer *o, struct b
 		e = turn_reserve(s, w);
 	if (e != ERR_OK)
 		goto out;
-	x = calloc(1, sizeof *x);
+	x = table_new(scope.n > 0);
 	if (x == NULL) {
 		e = why_set(w, ERR_MEMORY, "no memory for a session");
 		goto out;
 	}
-	x->refs = 1;
 	x->row = s->next_row;
 	x->created_wall_ms = clock_wall(s->env.clock);
 	x->expires_boot_ms = now + s->env.limits.lifetime_ms;
 	x->is_public = is_public;
-	x->scoped = scope.n > 0;
 	memcpy(x->id, o->id, sizeof x->id);
 	memcpy(x->key, key.p, sizeof x->key);
 	memcpy(x->user_key_hash, o->user_key_hash, sizeof x->user_key_hash);
-	e = scope_digest(s, scope, x->scope, w);
+	if (x->scope != NULL)
+		e = crypto_sha256(s->env.crypto, scope, x->scope, w);
 	if (e != ERR_OK)
 		goto out;
 
@@ -222,7 +227,7 @@ enum err session_add(struct sessions *s, const struct session_offer *o, struct b
 		.expires_boot_ms = x->expires_boot_ms,
 		.is_public = is_public,
 		.user_key_hash = bytes_of(x->user_key_hash, sizeof x->user_key_hash),
-		.scope = bytes_of(x->scope, x->scoped ? sizeof x->scope : 0),
+		.scope = session_scope(x),
 		.wrapped = buf_bytes(&o->wrapped),
 		.sealed = bytes_of(sealed, sizeof sealed),
 	};
@@ -250,12 +255,14 @@ enum err session_find(struct sessions *s, struct bytes id, struct bytes scope, s
 	/* A longer scope than any session can have is not worth hashing. */
 	if (scope.n > SESSION_SCOPE_MAX)
 		return session_unknown(w);
-	e = scope_digest(s, scope, digest, w);
-	if (e != ERR_OK)
-		return e;
+	if (scope.n > 0) {
+		e = crypto_sha256(s->env.crypto, scope, digest, w);
+		if (e != ERR_OK)
+			return e;
+	}
 	x = table_get(s, id);
-	if (x == NULL || !session_alive(s, x) || x->scoped != (scope.n > 0) ||
-	    !secret_equal(bytes_of(x->scope, sizeof x->scope), bytes_of(digest, sizeof digest)))
+	if (x == NULL || !session_alive(s, x) ||
+	    !secret_equal(session_scope(x), bytes_of(digest, scope.n > 0 ? sizeof digest : 0)))
 		return session_unknown(w);
 	*out = x;
 	return ERR_OK;
@@ -271,7 +278,7 @@ void session_release(struct session *x)
 	if (x == NULL || --x->refs > 0)
 		return;
 	seen_free(x->seen);
-	mem_wipe(x, sizeof *x);
+	mem_wipe(x, sizeof *x + session_scope(x).n);
 	free(x);
 }
 
