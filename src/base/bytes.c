@@ -4,8 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { BUF_FIRST = 256, BUF_PRINTF_MAX = 1024 };
+enum { BUF_FIRST = 256, BUF_PAGED = 4 * 1024 * 1024, BUF_PRINTF_MAX = 1024 };
 
 bool bytes_equal(struct bytes a, struct bytes b)
 {
@@ -39,12 +40,35 @@ void mem_wipe(void *p, size_t n)
 		explicit_bzero(p, n);
 }
 
+/* From BUF_PAGED bytes on a buffer has pages of its own: whoever lets it grow waits while they are moved, not while they
+ * are copied and wiped. One byte more than `cap` is kept for buf_cstr's NUL. */
+static bool paged(size_t cap)
+{
+	return cap >= BUF_PAGED;
+}
+
+static uint8_t *take(size_t cap)
+{
+	if (!paged(cap))
+		return malloc(cap + 1);
+	void *p = mmap(NULL, cap + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return p != MAP_FAILED ? p : NULL;
+}
+
+static void let_go(uint8_t *p, size_t cap)
+{
+	mem_wipe(p, cap);
+	if (paged(cap))
+		(void)munmap(p, cap + 1);
+	else
+		free(p);
+}
+
 void buf_free(struct buf *b)
 {
 	if (b == NULL)
 		return;
-	mem_wipe(b->p, b->cap);
-	free(b->p);
+	let_go(b->p, b->cap);
 	*b = BUF_INIT(b->max);
 }
 
@@ -55,7 +79,22 @@ void buf_reset(struct buf *b)
 	b->failed = false;
 }
 
-/* Not realloc, which may leave the old copy behind unwiped. One byte more than `cap` is kept for buf_cstr's NUL. */
+/* Not realloc, which may leave the old copy behind unwiped. */
+static uint8_t *more(const struct buf *b, size_t cap)
+{
+	if (paged(b->cap)) {
+		void *p = mremap(b->p, b->cap + 1, cap + 1, MREMAP_MAYMOVE);
+		return p != MAP_FAILED ? p : NULL;
+	}
+	uint8_t *p = take(cap);
+	if (p == NULL)
+		return NULL;
+	if (b->n > 0)
+		memcpy(p, b->p, b->n);
+	let_go(b->p, b->cap);
+	return p;
+}
+
 static bool enlarge(struct buf *b, size_t want)
 {
 	size_t cap = b->cap > b->max / 2 ? b->max : b->cap * 2;
@@ -67,13 +106,9 @@ static bool enlarge(struct buf *b, size_t want)
 		cap = b->max;
 	if (cap == SIZE_MAX)
 		return false;
-	uint8_t *p = malloc(cap + 1);
+	uint8_t *p = more(b, cap);
 	if (p == NULL)
 		return false;
-	if (b->n > 0)
-		memcpy(p, b->p, b->n);
-	mem_wipe(b->p, b->cap);
-	free(b->p);
 	b->p = p;
 	b->cap = cap;
 	return true;

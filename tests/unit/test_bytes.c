@@ -84,6 +84,26 @@ static void buf_grows_by_doubling_from_256_bytes(void **state)
 	buf_free(NULL);
 }
 
+static void buf_keeps_its_contents_when_its_pages_move(void **state)
+{
+	(void)state;
+	enum { MIB = 1024 * 1024, MOST = 40 * MIB };
+	struct buf b = BUF_INIT(MOST);
+	static uint8_t block[MIB];
+	for (unsigned i = 0; i < MOST / MIB; i++) {
+		memset(block, (int)i + 1, sizeof block);
+		buf_put(&b, block, sizeof block);
+	}
+	assert_int_equal(b.n, MOST);
+	assert_string_equal((const char *)memchr(buf_cstr(&b), '\0', MOST + 1), "");
+	for (size_t i = 0; i < MOST; i++)
+		if (b.p[i] != i / MIB + 1)
+			fail_msg("byte %zu is %u", i, b.p[i]);
+	assert_null(buf_reserve(&b, 1));
+	buf_free(&b);
+	assert_null(b.p);
+}
+
 static void buf_failure_is_sticky_until_reset(void **state)
 {
 	struct buf b = BUF_INIT(4);
@@ -271,6 +291,7 @@ int main(void)
 		cmocka_unit_test(printable_is_ascii_from_space_to_tilde),
 		cmocka_unit_test(buf_takes_its_maximum_and_not_one_byte_more),
 		cmocka_unit_test(buf_grows_by_doubling_from_256_bytes),
+		cmocka_unit_test(buf_keeps_its_contents_when_its_pages_move),
 		cmocka_unit_test(buf_failure_is_sticky_until_reset),
 		cmocka_unit_test(buf_refuses_sizes_that_would_wrap),
 		cmocka_unit_test(buf_reset_wipes_and_keeps_the_memory),
