@@ -301,12 +301,19 @@ enum err db_write(struct db *d, sqlite3_stmt *st, struct why *w)
 
 enum err db_row(struct db *d, sqlite3_stmt *st, bool *row, struct why *w)
 {
+	const bool writing = !sqlite3_get_autocommit(d->h);
 	int rc = sqlite3_step(st);
 	*row = rc == SQLITE_ROW;
 	if (*row)
 		return ERR_OK;
 	sqlite3_reset(st);
-	return rc == SQLITE_DONE ? ERR_OK : fault(d, rc, w);
+	if (rc == SQLITE_DONE)
+		return ERR_OK;
+	fault(d, rc, w);
+	/* Over some faults SQLite rolls back what was written, too: that is for the commit to report. */
+	if (writing && sqlite3_get_autocommit(d->h))
+		d->cause = *w;
+	return w->err;
 }
 
 bool db_dirty(const struct db *d)

@@ -1,4 +1,5 @@
 /* test_store.c - the session database: what it keeps, what it undoes, and what it says about a file it cannot use. */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -14,10 +15,11 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "store.h"
 
-enum { NOBODY = 65534, HEADER_USER_VERSION = 60, HEADER_APPLICATION_ID = 68, PAGE = 4096 };
+enum { SEEN_TURN = 64, NOBODY = 65534, HEADER_USER_VERSION = 60, HEADER_APPLICATION_ID = 68, PAGE = 4096 };
 
 struct fixture {
 	char dir[64], path[96], wal[112];
@@ -372,6 +374,43 @@ static void a_write_that_fails_undoes_its_turn_and_no_other(void **state)
 	assert_int_equal(count_seen(f), 2);
 }
 
+/* The test's process reads no file at the same time. */
+static bool reads_fail;
+
+static ssize_t faulty_pread(int fd, void *p, size_t n, off_t at)
+{
+	if (!reads_fail)
+		return pread(fd, p, n, at);
+	errno = EACCES; /* of those after which SQLite rolls back */
+	return -1;
+}
+
+static void a_read_that_fails_does_not_hide_what_was_written(void **state)
+{
+	struct fixture *f = *state;
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+	bool more = false;
+	for (uint32_t turn = 0; turn < 3000; turn++) /* more pages than SQLite has in memory */
+		turn_of_seen(f, turn * SEEN_TURN, SEEN_TURN);
+	reopen(f);
+	assert_int_equal(vfs->xSetSystemCall(vfs, "pread", (sqlite3_syscall_ptr)faulty_pread), SQLITE_OK);
+	assert_int_equal(vfs->xSetSystemCall(vfs, "pread64", (sqlite3_syscall_ptr)faulty_pread), SQLITE_OK);
+	const int64_t mark = store_seen_mark(f->s);
+	assert_ok(f, put_seen(f, 7, UINT32_MAX));
+	reads_fail = true;
+	assert_int_equal(store_sweep(f->s, mark, 10, &more, &f->w), ERR_STORE);
+	reads_fail = false;
+	assert_true(store_dirty(f->s));
+	f->w = (struct why){0};
+	assert_int_equal(store_commit(f->s, &f->w), ERR_STORE);
+	assert_false(store_dirty(f->s));
+	assert_ok(f, put_seen(f, 7, UINT32_MAX));
+	assert_ok(f, store_commit(f->s, &f->w));
+	assert_int_equal(vfs->xSetSystemCall(vfs, "pread", NULL), SQLITE_OK);
+	assert_int_equal(vfs->xSetSystemCall(vfs, "pread64", NULL), SQLITE_OK);
+	assert_int_equal(count_seen(f), 3000 * SEEN_TURN + 1);
+}
+
 static void assert_session_limit(struct fixture *f, const struct store_session *x, bool good)
 {
 	assert_int_equal(store_session_put(f->s, x, &f->w), good ? ERR_OK : ERR_STORE);
@@ -704,6 +743,7 @@ int main(void)
 		TEST(a_turn_is_one_transaction),
 		TEST(a_write_that_fails_undoes_its_turn_and_no_other),
 		TEST(lengths_are_kept_at_their_limits_and_refused_past_them),
+		TEST(a_read_that_fails_does_not_hide_what_was_written),
 		TEST(a_full_disk_undoes_the_turn_and_the_store_recovers_with_space),
 		TEST(a_full_disk_is_found_out_at_opening),
 		TEST(every_committed_row_outlives_kill_9_and_no_other),
