@@ -22,8 +22,8 @@ struct headers {
 
 static bool is_token_char(uint8_t c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || (c >= '0' && c <= '9') ||
-	       (c != 0 && strchr("!#$%&'*+.^_`|~", c) != NULL);
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
 static bool is_token(struct bytes b)
@@ -34,9 +34,9 @@ static bool is_token(struct bytes b)
 	return b.n > 0;
 }
 
-static inline bool name_is(struct bytes name, struct bytes want)
+static inline bool name_is(struct bytes name, const char *want)
 {
-	return name.n == want.n && strncasecmp((const char *)name.p, (const char *)want.p, name.n) == 0;
+	return name.n == strlen(want) && strncasecmp((const char *)name.p, want, name.n) == 0;
 }
 
 static void keep(unsigned *count, struct bytes *slot, struct bytes value)
@@ -61,23 +61,23 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
 	for (size_t i = 0; i < v.n; i++)
 		if ((v.p[i] < 0x20 && v.p[i] != '\t') || v.p[i] == 0x7f)
 			h->bad_value = true;
-	if (name_is(name, BYTES_LIT("Host")))
+	if (name_is(name, "Host"))
 		keep(&h->hosts, &h->host, v);
-	else if (name_is(name, BYTES_LIT("Content-Length")))
+	else if (name_is(name, "Content-Length"))
 		keep(&h->lengths, &h->length, v);
-	else if (name_is(name, BYTES_LIT("Transfer-Encoding")))
+	else if (name_is(name, "Transfer-Encoding"))
 		keep(&h->encodings, &h->encoding, v);
-	else if (name_is(name, BYTES_LIT("Expect")))
+	else if (name_is(name, "Expect"))
 		keep(&h->expects, &h->expect, v);
-	else if (name_is(name, BYTES_LIT("Content-Type")))
+	else if (name_is(name, "Content-Type"))
 		keep(&h->types, &h->type, v);
-	else if (name_is(name, BYTES_LIT("Content-Encoding")))
-		h->coded = h->coded || (v.n > 0 && !name_is(v, BYTES_LIT("identity")));
-	else if (name_is(name, BYTES_LIT("Cookie")))
+	else if (name_is(name, "Content-Encoding"))
+		h->coded = h->coded || (v.n > 0 && !name_is(v, "identity"));
+	else if (name_is(name, "Cookie"))
 		h->cookies += v.n + 1;
-	else if (name_is(name, BYTES_LIT("Origin")))
+	else if (name_is(name, "Origin"))
 		keep(&h->origins, &h->origin, v);
-	else if (name_is(name, BYTES_LIT("Sec-Fetch-Site")))
+	else if (name_is(name, "Sec-Fetch-Site"))
 		keep(&h->sites, &h->site, v);
 	return MHD_YES;
 }
@@ -112,7 +112,7 @@ static enum err check_framing(const struct http_req *r, const struct headers *h,
 	if (h->encodings == 1 && (h->lengths > 0 || !http11))
 		return why_tell(w, ERR_MALFORMED, NULL,
 				"Transfer-Encoding cannot stand beside Content-Length or in HTTP/1.0.");
-	if (h->expects > 1 || (h->expects == 1 && !name_is(h->expect, BYTES_LIT("100-continue"))))
+	if (h->expects > 1 || (h->expects == 1 && !name_is(h->expect, "100-continue")))
 		return why_tell(w, ERR_MALFORMED, NULL, "The only Expect taken is `100-continue`, once.");
 	if (h->types > 1 || h->origins > 1 || h->sites > 1)
 		return why_tell(w, ERR_MALFORMED, NULL,
@@ -137,7 +137,8 @@ static enum err check_whole(const struct http_req *r, struct headers *h, const c
 				"end with CR and LF, or a space too many.");
 	const size_t records = (size_t)MHD_get_connection_values_n(
 		r->mc, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND | MHD_COOKIE_KIND, NULL, NULL);
-	if (info->header_size + h->cookies + records * RECORD > HTTP_POOL - REPLY_ROOM)
+	/* One more for what guard_trailers lets pass. */
+	if (info->header_size + h->cookies + (records + 1) * RECORD > HTTP_POOL - REPLY_ROOM)
 		return why_tell(w, ERR_MALFORMED, NULL, "The header is too long.");
 	return ERR_OK;
 }
@@ -189,8 +190,8 @@ static bool is_listed(struct bytes name, const char *list)
 static enum err check_host(const struct http_req *r, struct bytes name, struct why *w)
 {
 	const struct http_listener *how = &r->conn->from->how;
-	if (how->any_host || name_is(name, BYTES_LIT("localhost")) || name_is(name, BYTES_LIT("127.0.0.1")) ||
-	    name_is(name, BYTES_LIT("[::1]")) || is_listed(name, how->hosts))
+	if (how->any_host || name_is(name, "localhost") || name_is(name, "127.0.0.1") || name_is(name, "[::1]") ||
+	    is_listed(name, how->hosts))
 		return ERR_OK;
 	return why_tell(w, ERR_HOST, NULL,
 			"This listener answers to localhost, 127.0.0.1%s: a page whose name points here must not reach "
@@ -211,7 +212,7 @@ static enum err check_origin(const struct headers *h, struct why *w)
 			return why_tell(w, ERR_ORIGIN, NULL,
 					"The Origin header names another origin than this server.");
 	}
-	if (h->sites == 1 && !name_is(h->site, BYTES_LIT("same-origin")) && !name_is(h->site, BYTES_LIT("none")))
+	if (h->sites == 1 && !name_is(h->site, "same-origin") && !name_is(h->site, "none"))
 		return why_tell(w, ERR_ORIGIN, NULL, "Sec-Fetch-Site says that a page of another origin sent this.");
 	return ERR_OK;
 }
@@ -270,6 +271,43 @@ static enum err check_body(struct http_req *r, const struct headers *h, bool *ha
 		return why_tell(w, ERR_TOO_LARGE, NULL, "The body is longer than the %zu bytes taken here.",
 				r->body.max);
 	return ERR_OK;
+}
+
+struct trailers {
+	struct bytes name, value; /* of the last header */
+	bool any;
+};
+
+static enum MHD_Result on_last(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_n, const char *value,
+			       size_t value_n)
+{
+	struct trailers *t = cls;
+	(void)kind;
+	t->name = bytes_of(key, key_n);
+	t->value = bytes_of(value, value_n);
+	return MHD_YES;
+}
+
+static enum MHD_Result on_trailer(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_n, const char *value,
+				  size_t value_n)
+{
+	struct trailers *t = cls;
+	const struct bytes name = bytes_of(key, key_n), v = bytes_of(value, value_n);
+	(void)kind;
+	t->any |= name.p != t->name.p || name.n != t->name.n || v.p != t->value.p || v.n != t->value.n;
+	return MHD_YES;
+}
+
+/* When the empty line behind the last chunk comes in two pieces, libmicrohttpd takes the first for a line that
+ * continues the last header, and tells of that header once more, as a trailer: the very same bytes, not a copy. */
+bool guard_trailers(const struct http_req *r)
+{
+	struct trailers t = {0};
+	if (MHD_get_connection_values_n(r->mc, MHD_FOOTER_KIND, NULL, NULL) == 0)
+		return false;
+	(void)MHD_get_connection_values_n(r->mc, MHD_HEADER_KIND, on_last, &t);
+	(void)MHD_get_connection_values_n(r->mc, MHD_FOOTER_KIND, on_trailer, &t);
+	return t.any;
 }
 
 enum err guard_check(struct http_req *r, const char *method, const char *version, bool *hard, struct why *w)

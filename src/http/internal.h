@@ -87,6 +87,8 @@ struct http_req {
 	int64_t started_us;
 	struct http_req *next_staged;
 };
+/* One malloc for each: from here on glibc first goes over all small blocks that are free. */
+_Static_assert(sizeof(struct http_req) < 1024, "a request stays among the small allocations");
 
 struct http_server {
 	struct loop *loop;
@@ -115,7 +117,7 @@ struct http_server {
 	int64_t inflight[HTTP_REACHES];
 	struct http_counters count;
 	struct kept *kept[KEPT_LENGTH_MAX + 1]; /* by length; nobody's for the moment */
-	size_t n_kept, kept_oust;
+	size_t n_kept, kept_evict;
 };
 
 /* conn.c */
@@ -135,6 +137,8 @@ uint64_t conn_open(const struct http_server *s);
 /* guard.c: everything that makes a request refusable before its body. Fills r->route, r->param, r->has_body. *hard: the
  * framing itself cannot be trusted, so answer at once and close. */
 enum err guard_check(struct http_req *r, const char *method, const char *version, bool *hard, struct why *w) MUST_USE;
+/* Whether there are header lines behind a chunked body. */
+bool guard_trailers(const struct http_req *r);
 
 /* route.c: sets r->route and r->param. ERR_NOT_FOUND, or ERR_METHOD if only other methods have this path. */
 enum err route_find(struct http_req *r, const char *method, struct why *w) MUST_USE;
@@ -157,6 +161,7 @@ void request_abandon_all(struct http_server *s);
 /* kept.c: only for what has the headers of http_reply and no others. */
 struct kept *kept_take(struct http_server *s, struct bytes body); /* NULL: too long, or there is no memory */
 struct MHD_Response *kept_response(const struct kept *k);
+const uint8_t *kept_body(const struct kept *k);
 /* Once libmicrohttpd is done with the request: the body is wiped. */
 void kept_return(struct http_server *s, struct kept *k);
 void kept_free(struct http_server *s);

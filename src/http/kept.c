@@ -56,13 +56,18 @@ struct MHD_Response *kept_response(const struct kept *k)
 	return k->response;
 }
 
+const uint8_t *kept_body(const struct kept *k)
+{
+	return k->body;
+}
+
 /* Lengths that are no longer asked for make room, a list at a time. */
 static void make_room(struct http_server *s)
 {
-	while (s->kept[s->kept_oust] == NULL)
-		s->kept_oust = (s->kept_oust + 1) % (KEPT_LENGTH_MAX + 1);
-	struct kept *k = s->kept[s->kept_oust];
-	s->kept[s->kept_oust] = k->next;
+	while (s->kept[s->kept_evict] == NULL)
+		s->kept_evict = (s->kept_evict + 1) % (KEPT_LENGTH_MAX + 1);
+	struct kept *k = s->kept[s->kept_evict];
+	s->kept[s->kept_evict] = k->next;
 	s->n_kept--;
 	destroy(k);
 }

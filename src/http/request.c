@@ -227,7 +227,7 @@ static enum MHD_Result run_handler(struct http_req *r)
 	struct http_server *s = r->server;
 	conn_owes(s, r->conn, OWED_NOTHING);
 	/* They take of the room that guard_check left for the reply, and nobody reads them. */
-	if (r->fault.err == ERR_OK && MHD_get_connection_values_n(r->mc, MHD_FOOTER_KIND, NULL, NULL) > 0) {
+	if (r->fault.err == ERR_OK && guard_trailers(r)) {
 		r->close = true;
 		(void)why_tell(&r->fault, ERR_MALFORMED, NULL, "A chunked body may not have trailers here.");
 	}

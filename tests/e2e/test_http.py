@@ -214,6 +214,31 @@ def test_chunk_extensions_change_nothing(server, session):
         assert w.send(head()).reply().status == 200
 
 
+@pytest.mark.parametrize("behind", range(1, 8))
+@pytest.mark.parametrize("more", [[], ["X-Last: 1"]])
+def test_the_end_of_a_chunked_body_may_come_in_two_pieces(server, session, behind, more):
+    """libmicrohttpd then tells of the last header once more, as if it were a trailer."""
+    data = head("POST", "/encrypt", JSON, "Transfer-Encoding: chunked", *more) + chunked(json.dumps(session.plain("x")).encode(), 7)
+    with Wire(server) as w:
+        w.send(data[:-behind])
+        assert server.get("/health").status == 200  # by when the loop has read the first piece
+        w.send(data[-behind:])
+        assert session.open(w.reply().json()) == "x"
+        assert w.send(head()).reply().status == 200
+
+
+@pytest.mark.parametrize("line", [b"Transfer-Encoding: chunked", b" chunked", b"X: y"])
+@pytest.mark.parametrize("at", range(0, 6))
+def test_trailers_in_two_pieces_are_refused(server, session, line, at):
+    body = json.dumps(session.plain("x")).encode()
+    sent = b"%x\r\n%s\r\n0\r\n" % (len(body), body)
+    tail = line + b"\r\n\r\n"
+    with Wire(server) as w:
+        w.send(head("POST", "/encrypt", JSON, "Transfer-Encoding: chunked") + sent + tail[:at])
+        assert server.get("/health").status == 200
+        assert w.send(tail[at:]).reply().status == 400
+
+
 @pytest.mark.parametrize("trailers", [1, 16])
 def test_trailers_are_refused_and_use_up_nothing(server, session, trailers):
     """They could name a Host, and would take the room of the reply in libmicrohttpd's pool."""
