@@ -11,7 +11,7 @@
 #define BASE64_DECODED_MAX(n) ((n) / 4 * 3)
 #define BASE64URL_SIZE(n)     (((n)*4 + 2) / 3)
 
-/* out holds exactly the sizes above; no NUL is written. base64_encode's `in` may be the last bytes of out. */
+/* out holds exactly the sizes above; no NUL is written. */
 void hex_encode(struct bytes in, char *out);
 void base64_encode(struct bytes in, char *out);
 void base64url_encode(struct bytes in, char *out);

@@ -5,10 +5,7 @@
 
 #include "base/encode.h"
 
-enum {
-	NUMBER_ROOM = 64,   /* the last member */
-	MEMBERS_ROOM = 192, /* all of the reply but a text that needs no escaping */
-};
+enum { NUMBER_ROOM = 64 }; /* the last member */
 
 struct op {
 	struct api_op api;
@@ -76,7 +73,7 @@ static void parse(struct http_job *j)
 static void unseal(struct http_job *j)
 {
 	struct op *op = (struct op *)j;
-	if (session_unseal(op->api.app->sessions, op->session, op->api.heavy, op->iv, buf_bytes(&op->message),
+	if (session_unseal(op->api.app->sessions, op->session, op->api.away, op->iv, buf_bytes(&op->message),
 			   op->message.p, &op->api.why) != ERR_OK)
 		return;
 	op->message.n -= AEAD_TAG_SIZE;
@@ -88,7 +85,7 @@ static void unseal(struct http_job *j)
 		return;
 	}
 	op->reply = BUF_INIT(plain.n * JSON_ESCAPE_MAX + API_REPLY_MAX);
-	(void)buf_reserve(&op->reply, plain.n + MEMBERS_ROOM);
+	(void)buf_reserve(&op->reply, plain.n + API_MEMBERS_ROOM);
 	buf_put_str(&op->reply, "{");
 	json_put_key(&op->reply, "plaintext");
 	json_put_string(&op->reply, plain);

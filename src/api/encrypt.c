@@ -3,8 +3,6 @@
 
 #include "base/encode.h"
 
-enum { MEMBERS_ROOM = 192 }; /* all of the reply but its ciphertext */
-
 struct op {
 	struct api_op api;
 	struct buf reply;
@@ -38,29 +36,29 @@ static void parse(struct http_job *j)
 	op->plaintext = json_string(plaintext);
 }
 
-/* Seals and renders: a long message is sealed, written out and wiped without the loop. What is sealed goes to the end
- * of the room for its text, which then is written over it. */
+/* Seals and renders: a long message is sealed, written out and wiped without the loop. */
 static void seal(struct http_job *j)
 {
 	struct op *op = (struct op *)j;
-	const size_t n = op->plaintext.n + AEAD_TAG_SIZE, text_n = BASE64_SIZE(n);
-	op->reply = BUF_INIT(text_n + MEMBERS_ROOM);
-	(void)buf_reserve(&op->reply, text_n + MEMBERS_ROOM);
-	buf_put_str(&op->reply, "{");
-	json_put_key(&op->reply, "ciphertext");
-	buf_put_u8(&op->reply, '"');
-	uint8_t *text = buf_reserve(&op->reply, text_n);
-	if (text == NULL) {
-		(void)!buf_check(&op->reply, &op->api.why);
+	const size_t n = op->plaintext.n + AEAD_TAG_SIZE;
+	struct buf sealed = BUF_INIT(n);
+	uint8_t *out = buf_reserve(&sealed, n);
+	if (out == NULL) {
+		(void)!buf_check(&sealed, &op->api.why);
 		return;
 	}
-	uint8_t *sealed = text + text_n - n;
-	if (session_seal(op->api.app->sessions, op->session, op->api.heavy, op->iv, op->plaintext, sealed,
-			 &op->api.why) != ERR_OK)
+	if (session_seal(op->api.app->sessions, op->session, op->api.away, op->iv, op->plaintext, out, &op->api.why) !=
+	    ERR_OK) {
+		buf_free(&sealed);
 		return;
-	base64_encode(bytes_of(sealed, n), (char *)text);
-	op->reply.n += text_n;
-	buf_put_u8(&op->reply, '"');
+	}
+	sealed.n = n;
+	op->reply = BUF_INIT(BASE64_SIZE(n) + API_MEMBERS_ROOM);
+	(void)buf_reserve(&op->reply, BASE64_SIZE(n) + API_MEMBERS_ROOM);
+	buf_put_str(&op->reply, "{");
+	json_put_key(&op->reply, "ciphertext");
+	json_put_base64(&op->reply, buf_bytes(&sealed));
+	buf_free(&sealed);
 	json_put_key(&op->reply, "iv");
 	json_put_base64(&op->reply, bytes_of(op->iv, sizeof op->iv));
 	json_put_key(&op->reply, "session_id");

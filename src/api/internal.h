@@ -4,7 +4,12 @@
 
 #include "api.h"
 
-enum { API_REPLY_MAX = 96 * 1024, API_SESSIONS_LISTED = 1000, API_ID_SHOWN = 16 };
+enum {
+	API_REPLY_MAX = 96 * 1024,
+	API_MEMBERS_ROOM = 192, /* what a reply of /encrypt or /decrypt has beside its text */
+	API_SESSIONS_LISTED = 1000,
+	API_ID_SHOWN = 16,
+};
 
 #define ROUTE(method, path, reach, body, handler) void handler(void *app, struct http_req *r);
 #include "routes.def"
@@ -21,6 +26,7 @@ struct api_op {
 	struct app *app;
 	struct why why; /* the fault of a step, for the one after it */
 	bool heavy;	/* the body is long: its steps are for LANE_BULK */
+	bool away;	/* the step that runs is a worker's */
 	struct buf body;
 	struct json *json;
 	struct api_attested *attested; /* what api_attest asks for */

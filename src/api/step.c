@@ -48,6 +48,7 @@ void api_step(struct http_req *r, struct api_op *op, void (*work)(struct http_jo
 		api_step_away(r, op, LANE_BULK, work, then);
 		return;
 	}
+	op->away = false;
 	work(&op->job);
 	then(r, &op->job);
 }
@@ -55,6 +56,7 @@ void api_step(struct http_req *r, struct api_op *op, void (*work)(struct http_jo
 void api_step_away(struct http_req *r, struct api_op *op, enum loop_lane lane, void (*work)(struct http_job *j),
 		   void (*then)(struct http_req *r, struct http_job *j))
 {
+	op->away = true;
 	op->job.work = work;
 	op->job.then = then;
 	if (http_defer(r, lane, &op->job, 0, &op->why) != ERR_OK)

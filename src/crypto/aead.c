@@ -17,13 +17,12 @@ static enum err check(struct bytes aad, size_t n, struct why *w)
 	return ERR_OK;
 }
 
-/* gcm and key NULL: those that ctx has. */
-static enum err seal_with(EVP_CIPHER_CTX *ctx, const EVP_CIPHER *gcm, const uint8_t *key,
-			  const uint8_t iv[AEAD_IV_SIZE], struct bytes aad, struct bytes in, uint8_t *out,
-			  struct why *w)
+/* Under the key that ctx has. */
+static enum err seal_with(EVP_CIPHER_CTX *ctx, const uint8_t iv[AEAD_IV_SIZE], struct bytes aad, struct bytes in,
+			  uint8_t *out, struct why *w)
 {
 	int n = 0;
-	if (ctx == NULL || EVP_EncryptInit_ex2(ctx, gcm, key, iv, NULL) != 1 ||
+	if (EVP_EncryptInit_ex2(ctx, NULL, NULL, iv, NULL) != 1 ||
 	    (aad.n > 0 && EVP_EncryptUpdate(ctx, NULL, &n, aad.p, (int)aad.n) != 1) ||
 	    (in.n > 0 && EVP_EncryptUpdate(ctx, out, &n, in.p, (int)in.n) != 1) ||
 	    EVP_EncryptFinal_ex(ctx, out + in.n, &n) != 1 ||
@@ -32,9 +31,8 @@ static enum err seal_with(EVP_CIPHER_CTX *ctx, const EVP_CIPHER *gcm, const uint
 	return ERR_OK;
 }
 
-static enum err open_with(EVP_CIPHER_CTX *ctx, const EVP_CIPHER *gcm, const uint8_t *key,
-			  const uint8_t iv[AEAD_IV_SIZE], struct bytes aad, struct bytes in, uint8_t *out,
-			  struct why *w)
+static enum err open_with(EVP_CIPHER_CTX *ctx, const uint8_t iv[AEAD_IV_SIZE], struct bytes aad, struct bytes in,
+			  uint8_t *out, struct why *w)
 {
 	uint8_t tag[AEAD_TAG_SIZE], none[1];
 	enum err e = ERR_OK;
@@ -42,7 +40,7 @@ static enum err open_with(EVP_CIPHER_CTX *ctx, const EVP_CIPHER *gcm, const uint
 	in.n -= AEAD_TAG_SIZE;
 	for (size_t i = 0; i < sizeof tag; i++)
 		tag[i] = in.p[in.n + i];
-	if (ctx == NULL || EVP_DecryptInit_ex2(ctx, gcm, key, iv, NULL) != 1 ||
+	if (EVP_DecryptInit_ex2(ctx, NULL, NULL, iv, NULL) != 1 ||
 	    (aad.n > 0 && EVP_DecryptUpdate(ctx, NULL, &n, aad.p, (int)aad.n) != 1) ||
 	    (in.n > 0 && EVP_DecryptUpdate(ctx, out, &n, in.p, (int)in.n) != 1) ||
 	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_SIZE, tag) != 1)
@@ -61,6 +59,15 @@ static enum err check_sealed(struct bytes aad, struct bytes in, struct why *w)
 	return check(aad, in.n - AEAD_TAG_SIZE, w);
 }
 
+/* To be freed in any case. */
+static enum err expand(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], struct crypto_aead *a, struct why *w)
+{
+	a->ctx = EVP_CIPHER_CTX_new();
+	if (a->ctx == NULL || EVP_EncryptInit_ex2(a->ctx, c->gcm, key, NULL, NULL) != 1)
+		return crypto_fault(w, "an AES-256-GCM key");
+	return ERR_OK;
+}
+
 /* A context a call: freeing it wipes the expanded key, which a kept one would leave behind. */
 enum err crypto_seal(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const uint8_t iv[AEAD_IV_SIZE],
 		     struct bytes aad, struct bytes in, uint8_t *out, struct why *w)
@@ -68,9 +75,11 @@ enum err crypto_seal(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const u
 	enum err e = check(aad, in.n, w);
 	if (e != ERR_OK)
 		return e;
-	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-	e = seal_with(ctx, c->gcm, key, iv, aad, in, out, w);
-	EVP_CIPHER_CTX_free(ctx);
+	struct crypto_aead a;
+	e = expand(c, key, &a, w);
+	if (e == ERR_OK)
+		e = seal_with(a.ctx, iv, aad, in, out, w);
+	EVP_CIPHER_CTX_free(a.ctx);
 	return e;
 }
 
@@ -80,9 +89,11 @@ enum err crypto_open(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const u
 	enum err e = check_sealed(aad, in, w);
 	if (e != ERR_OK)
 		return e;
-	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-	e = open_with(ctx, c->gcm, key, iv, aad, in, out, w);
-	EVP_CIPHER_CTX_free(ctx);
+	struct crypto_aead a;
+	e = expand(c, key, &a, w);
+	if (e == ERR_OK)
+		e = open_with(a.ctx, iv, aad, in, out, w);
+	EVP_CIPHER_CTX_free(a.ctx);
 	return e;
 }
 
@@ -91,10 +102,10 @@ enum err crypto_aead_new(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], str
 	struct crypto_aead *a = calloc(1, sizeof *a);
 	if (a == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for a key's context");
-	a->ctx = EVP_CIPHER_CTX_new();
-	if (a->ctx == NULL || EVP_EncryptInit_ex2(a->ctx, c->gcm, key, NULL, NULL) != 1) {
+	const enum err e = expand(c, key, a, w);
+	if (e != ERR_OK) {
 		crypto_aead_free(a);
-		return crypto_fault(w, "an AES-256-GCM key");
+		return e;
 	}
 	*out = a;
 	return ERR_OK;
@@ -113,7 +124,7 @@ enum err crypto_aead_seal(struct crypto_aead *a, const uint8_t iv[AEAD_IV_SIZE],
 {
 	const struct bytes none = {NULL, 0};
 	const enum err e = check(none, in.n, w);
-	return e != ERR_OK ? e : seal_with(a->ctx, NULL, NULL, iv, none, in, out, w);
+	return e != ERR_OK ? e : seal_with(a->ctx, iv, none, in, out, w);
 }
 
 enum err crypto_aead_open(struct crypto_aead *a, const uint8_t iv[AEAD_IV_SIZE], struct bytes in, uint8_t *out,
@@ -121,5 +132,5 @@ enum err crypto_aead_open(struct crypto_aead *a, const uint8_t iv[AEAD_IV_SIZE],
 {
 	const struct bytes none = {NULL, 0};
 	const enum err e = check_sealed(none, in, w);
-	return e != ERR_OK ? e : open_with(a->ctx, NULL, NULL, iv, none, in, out, w);
+	return e != ERR_OK ? e : open_with(a->ctx, iv, none, in, out, w);
 }

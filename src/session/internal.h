@@ -1,7 +1,7 @@
 /* internal.h - what the files of src/session share.
  *
  * table.c owns the table and a session's life, turn.c the undo log, seen.c one session's replay set, messages.c numbers
- * and keys in use, ready.c expanded keys, rest.c the form at rest, load.c the start, sweep.c housekeeping; offer.c,
+ * and keys in use, key_cache.c expanded keys, rest.c the form at rest, load.c the start, sweep.c housekeeping; offer.c,
  * kek.c, kek_check.c and private_data.c stand alone.
  */
 #ifndef ATTESTD_SESSION_INTERNAL_H
@@ -15,8 +15,8 @@ enum {
 	MARKS_PER_LIFETIME = 32,
 	MARKS_MAX = 64,
 	LAST_BOOT_EVERY_MS = 10000,
-	READY_MAX = 1024,   /* sessions whose keys are kept expanded, of 1.3 kB each */
-	IV_RANDOM_SIZE = 8, /* of an IV of ours, behind its number */
+	KEY_CACHE_SIZE = 1024, /* sessions whose keys are kept expanded, of 1.3 kB each */
+	IV_RANDOM_SIZE = 8,    /* of an IV of ours, behind its number */
 	IV_POOL_SIZE = 64 * IV_RANDOM_SIZE,
 };
 
@@ -78,7 +78,7 @@ struct seen_mark {
 };
 
 /* An expanded key and whose it is. */
-struct ready {
+struct key_slot {
 	int64_t row;
 	struct crypto_aead *key;
 };
@@ -101,7 +101,7 @@ struct sessions {
 	uint8_t pool[IV_POOL_SIZE]; /* random bytes fetched ahead: a fetch costs more than all else of a message */
 	size_t pool_left;
 
-	struct ready ready[READY_MAX]; /* by row: sessions that follow each other have places of their own */
+	struct key_slot key_cache[KEY_CACHE_SIZE]; /* by row: sessions that follow each other have slots of their own */
 
 	struct turn turn;
 	struct seen_mark mark[MARKS_MAX]; /* a ring: mark[(mark_first + i) % MARKS_MAX], i < marks */
@@ -120,9 +120,9 @@ bool session_alive(const struct sessions *s, const struct session *x);
 enum err session_unknown(struct why *w);
 enum err session_end_it(struct sessions *s, struct session *x, struct why *w) MUST_USE;
 
-/* ready.c, for the loop's thread and sessions of the table. The key is borrowed until the next call. */
-enum err ready_key(struct sessions *s, const struct session *x, struct crypto_aead **out, struct why *w) MUST_USE;
-void ready_end(struct sessions *s, const struct session *x); /* wipes it */
+/* key_cache.c, for the loop's thread and sessions of the table. The key is borrowed until the next call. */
+enum err key_cache_get(struct sessions *s, const struct session *x, struct crypto_aead **out, struct why *w) MUST_USE;
+void key_cache_drop(struct sessions *s, const struct session *x); /* wipes it */
 
 /* turn.c: reserve before anything is changed, note after. */
 enum err turn_reserve(struct sessions *s, struct why *w) MUST_USE;

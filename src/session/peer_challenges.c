@@ -59,11 +59,9 @@ static enum err make_mac(const struct peer_challenges *c, const uint8_t *challen
 enum err peer_challenge_give(const struct peer_challenges *c, uint8_t out[PEER_CHALLENGE_SIZE], struct why *w)
 {
 	uint8_t fresh[PEER_CHALLENGE_SIZE], mac[SHA256_SIZE];
-	uint64_t now = (uint64_t)clock_boot(c->clock);
 	enum err e;
 
-	for (int i = TIME_SIZE; i > 0; now >>= 8)
-		fresh[--i] = (uint8_t)now;
+	put_be(fresh, TIME_SIZE, (uint64_t)clock_boot(c->clock));
 	if ((e = random_fill(&c->random, fresh + TIME_SIZE, RANDOM_SIZE, w)) == ERR_OK &&
 	    (e = make_mac(c, fresh, mac, w)) == ERR_OK) {
 		memcpy(fresh + MAC_AT, mac, MAC_SIZE);
@@ -128,14 +126,11 @@ enum err peer_challenge_take(struct peer_challenges *c, struct bytes challenge, 
 	const int64_t now = clock_boot(c->clock);
 	const enum err e = check_mac(c, challenge, w);
 	struct used x;
-	uint64_t given = 0;
 	int64_t free_ms;
 
 	if (e != ERR_OK)
 		return e;
-	for (size_t i = 0; i < TIME_SIZE; i++)
-		given = given << 8 | challenge.p[i];
-	x.given_boot_ms = (int64_t)given;
+	x.given_boot_ms = (int64_t)get_be(challenge.p, TIME_SIZE);
 	memcpy(x.random, challenge.p + TIME_SIZE, RANDOM_SIZE);
 	if (now - x.given_boot_ms >= PEER_CHALLENGE_MS || was_used(c, &x))
 		return unknown(w);

@@ -103,7 +103,7 @@ void table_unlink(struct sessions *s, struct session *x)
 	while (*at != x)
 		at = &(*at)->chain;
 	*at = x->chain;
-	ready_end(s, x);
+	key_cache_drop(s, x);
 	x->prev->next = x->next;
 	x->next->prev = x->prev;
 	s->count--;

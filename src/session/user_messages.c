@@ -121,11 +121,7 @@ static enum err read_message(struct bytes text, struct json **json, struct recei
 
 static uint32_t number_of(const struct received *m)
 {
-	uint32_t v = 0;
-
-	for (size_t i = 0; i < NUMBER_SIZE; i++)
-		v = v << 8 | m->iv[i];
-	return v;
+	return (uint32_t)get_be(m->iv, NUMBER_SIZE);
 }
 
 static enum err judge(const struct user_session *s, const struct received *m, struct why *w)

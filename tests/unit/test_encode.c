@@ -103,19 +103,6 @@ static void unused_bits_under_the_padding_must_be_zero(void **state)
 	}
 }
 
-static void assert_written_over_its_end(struct bytes x, const char *text)
-{
-	const size_t n = BASE64_SIZE(x.n);
-	char *over = malloc(n + 1);
-
-	assert_non_null(over);
-	if (x.n > 0)
-		memcpy(over + 1 + n - x.n, x.p, x.n);
-	base64_encode(bytes_of(over + 1 + n - x.n, x.n), over + 1);
-	assert_memory_equal(over + 1, text, n);
-	free(over);
-}
-
 static void every_length_round_trips_within_its_stated_size(void **state)
 {
 	(void)state;
@@ -132,7 +119,6 @@ static void every_length_round_trips_within_its_stated_size(void **state)
 		base64_encode(x, text + 1);
 		assert_true(base64_decode(bytes_of(text + 1, BASE64_SIZE(n)), back + 1, &got));
 		assert_true(bytes_equal(bytes_of(back + 1, got), x));
-		assert_written_over_its_end(x, text + 1);
 		hex_encode(x, hex + 1);
 		assert_true(hex_decode(bytes_of(hex + 1, HEX_SIZE(n)), back + 1, &got));
 		assert_true(bytes_equal(bytes_of(back + 1, got), x));

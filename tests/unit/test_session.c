@@ -286,12 +286,12 @@ static void all_sessions_together_keep_a_bounded_number_of_ivs(void **state)
 	OK(session_send(f->s, y, &number, iv, &f->w));
 }
 
-static unsigned ready_keys(const struct sessions *s)
+static unsigned cached_keys(const struct sessions *s)
 {
 	unsigned n = 0;
 
-	for (size_t i = 0; i < READY_MAX; i++)
-		n += s->ready[i].key != NULL;
+	for (size_t i = 0; i < KEY_CACHE_SIZE; i++)
+		n += s->key_cache[i].key != NULL;
 	return n;
 }
 
@@ -306,32 +306,32 @@ static void assert_sealed_as_elsewhere(struct fixture *f, struct session *x)
 	assert_memory_equal(plain, "ab", 2);
 }
 
-static void a_bounded_number_of_keys_is_kept_ready(void **state)
+static void a_bounded_number_of_keys_is_kept_expanded(void **state)
 {
 	struct fixture *f = *state;
-	struct session *x[READY_MAX + 1];
+	struct session *x[KEY_CACHE_SIZE + 1];
 
-	for (size_t i = 0; i <= READY_MAX; i++)
+	for (size_t i = 0; i <= KEY_CACHE_SIZE; i++)
 		x[i] = open_session(f, "");
 	for (int round = 0; round < 2; round++)
-		for (size_t i = 0; i <= READY_MAX; i++)
+		for (size_t i = 0; i <= KEY_CACHE_SIZE; i++)
 			assert_sealed_as_elsewhere(f, x[i]);
-	assert_int_equal(ready_keys(f->s), READY_MAX);
+	assert_int_equal(cached_keys(f->s), KEY_CACHE_SIZE);
 }
 
-static void a_ready_key_goes_with_its_session(void **state)
+static void a_cached_key_goes_with_its_session(void **state)
 {
 	struct fixture *f = *state;
 	struct session *x = open_session(f, ""), *y = open_session(f, "");
 
 	assert_sealed_as_elsewhere(f, x);
 	assert_sealed_as_elsewhere(f, y);
-	assert_int_equal(ready_keys(f->s), 2);
+	assert_int_equal(cached_keys(f->s), 2);
 	session_hold(x);
 	OK(session_end(f->s, bytes_of(x->id, sizeof x->id), &f->w));
-	assert_int_equal(ready_keys(f->s), 1);
+	assert_int_equal(cached_keys(f->s), 1);
 	assert_sealed_as_elsewhere(f, x);
-	assert_int_equal(ready_keys(f->s), 1);
+	assert_int_equal(cached_keys(f->s), 1);
 	commit(f);
 	session_release(x);
 }
@@ -405,8 +405,8 @@ int main(void)
 		T(the_table_has_room_up_to_its_limits_and_not_past_them),
 		T(a_session_is_spent_after_its_messages),
 		T(all_sessions_together_keep_a_bounded_number_of_ivs),
-		T(a_bounded_number_of_keys_is_kept_ready),
-		T(a_ready_key_goes_with_its_session),
+		T(a_bounded_number_of_keys_is_kept_expanded),
+		T(a_cached_key_goes_with_its_session),
 		T(a_worker_keeps_the_key_of_a_session_that_has_ended),
 		T(the_list_is_oldest_first_and_bounded),
 	};
