@@ -48,7 +48,7 @@ enum err store_seen_put(struct store *s, int64_t row, uint32_t number, const uin
 enum err store_clear(struct store *s, struct why *w) MUST_USE;
 
 /* Loading, before serving. fn's bytes are borrowed for the call; a fault from fn ends the walk. Seen messages come in
- * the order written, those of deleted sessions included, those of the open transaction perhaps not. */
+ * the order written, those of deleted sessions included, up to 64 of the open transaction left out. */
 enum err store_each_session(struct store *s, enum err (*fn)(void *ctx, const struct store_session *x, struct why *w),
 			    void *ctx, struct why *w) MUST_USE;
 enum err store_each_seen(struct store *s,

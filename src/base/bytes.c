@@ -40,8 +40,8 @@ void mem_wipe(void *p, size_t n)
 		explicit_bzero(p, n);
 }
 
-/* From BUF_PAGED bytes on a buffer has pages of its own: whoever lets it grow waits while they are moved, not while they
- * are copied and wiped. One byte more than `cap` is kept for buf_cstr's NUL. */
+/* From BUF_PAGED bytes on a buffer has pages of its own: whoever lets it grow waits while they are moved, not while
+ * they are copied and wiped. One byte more than `cap` is kept for buf_cstr's NUL. */
 static bool paged(size_t cap)
 {
 	return cap >= BUF_PAGED;

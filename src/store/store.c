@@ -17,6 +17,7 @@ enum {
 	SEEN_SIZE = SEEN_ROW_SIZE + SEEN_NUMBER_SIZE + STORE_IV_SIZE,
 	SEEN_TOGETHER = 64,
 };
+_Static_assert(SEEN_SIZE == 24 && SEEN_TOGETHER * SEEN_SIZE == 1536, "the table checks these lengths");
 
 static const struct db_spec spec = {
 	.noun = "session database",

@@ -287,6 +287,18 @@ static void seen_rows_come_in_the_order_written_over_reopening(void **state)
 	assert_int_equal(count_seen(f), 202);
 }
 
+static void a_row_takes_so_many_messages_and_the_next_one_begins_another(void **state)
+{
+	struct fixture *f = *state;
+	const int64_t before = store_seen_mark(f->s);
+	turn_of_seen(f, 0, SEEN_TURN);
+	assert_int_equal(store_seen_mark(f->s), before + 1);
+	turn_of_seen(f, SEEN_TURN, SEEN_TURN + 1);
+	assert_int_equal(store_seen_mark(f->s), before + 3);
+	reopen(f);
+	assert_int_equal(count_seen(f), 2 * SEEN_TURN + 1);
+}
+
 static void clear_leaves_meta_only(void **state)
 {
 	struct fixture *f = *state;
@@ -738,6 +750,7 @@ int main(void)
 		TEST(a_session_comes_back_whole_and_is_replaced),
 		TEST(a_fault_of_the_callback_ends_the_walk_and_the_store_goes_on),
 		TEST(seen_rows_come_in_the_order_written_over_reopening),
+		TEST(a_row_takes_so_many_messages_and_the_next_one_begins_another),
 		TEST(clear_leaves_meta_only),
 		TEST(sweep_deletes_the_oldest_in_front_of_the_mark_and_no_more_than_asked),
 		TEST(a_turn_is_one_transaction),
