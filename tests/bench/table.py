@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 COLUMNS = ("name", "result", "target", "verdict", "rps", "cpu", "p50", "p99", "rss", "growth")
-WIDTHS = (30, 14, 16, 7, 6, 6, 6, 6, 8, 6)
+WIDTHS = (39, 16, 16, 7, 6, 6, 6, 6, 8, 6)
 
 
 @dataclass
