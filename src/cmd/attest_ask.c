@@ -24,8 +24,8 @@ static enum err ask_local(struct attest_asked *a, struct why *w)
 	buf_put_str(&body, "}");
 	enum err e = buf_check(&body, w);
 	if (e == ERR_OK)
-		e = remote_ask(a->server, "POST", "/attestation", buf_bytes(&body), REMOTE_LONG_REPLY_MAX, &a->reply,
-			       w);
+		e = remote_ask(a->server, "POST", "/attestation", buf_bytes(&body), remote_echo_max(a->custom.n),
+			       &a->reply, w);
 	buf_free(&body);
 	return e;
 }

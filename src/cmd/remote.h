@@ -4,8 +4,13 @@
 
 #include "fetch.h"
 
-/* A reply repeats custom data twice, once escaped; a plaintext may come escaped. */
-enum { REMOTE_REPLY_MAX = 1024 * 1024, REMOTE_LONG_REPLY_MAX = 1024 * 1024 * 1024 };
+/* A reply of no particular length is at most REMOTE_REPLY_MAX. What repeats n bytes that were sent is at most
+ * remote_echo_max(n): a byte of custom data comes back as six and, escaped, as seven, a double of four as 36. */
+enum { REMOTE_REPLY_MAX = 1024 * 1024, REMOTE_ECHO = 16 };
+static inline size_t remote_echo_max(size_t n)
+{
+	return REMOTE_REPLY_MAX + n * REMOTE_ECHO;
+}
 
 struct remote {
 	struct fetch_url url;

@@ -102,6 +102,12 @@ def test_long_custom_data_is_compared(attest, tmp_path):
     assert said(attest("--json", "--custom-data", tmp_path / "long"))["custom_data_compared"] is True
 
 
+@pytest.mark.parametrize("text", ['"' + "\x7f" * 200000 + '"', "[" + ",".join(["1e15"] * 100000) + "]"], ids=["escapes", "numbers"])
+def test_custom_data_that_grows_most_when_it_is_repeated_is_compared(attest, tmp_path, text):
+    (tmp_path / "grows").write_text(text)
+    assert said(attest("--json", "--custom-data", tmp_path / "grows"))["custom_data_compared"] is True
+
+
 def test_the_reply_is_kept_and_verifies(attest, simulated, tmp_path):
     value = said(attest("--json", "--out", tmp_path / "reply.json", "--custom-data", "[1]"))
     run = verify("--json", "--root", simulated.root, "--pcr", f"0={PCR0}", "--nonce", "hex:" + value["verdict"]["nonce"],
@@ -217,6 +223,17 @@ def test_problems_of_the_server_reach_the_person(attest, simulated, tmp_path):
     url = server.local
     server.stop()
     refused(attest(url=url), 3, "127.0.0.1")
+
+
+@pytest.mark.parametrize("custom, most", [(None, 1 << 20), ('"' + "x" * 1000 + '"', (1 << 20) + 16 * 1002)])
+def test_a_reply_may_be_so_much_longer_than_what_was_sent_and_no_longer(attest, simulated, liar, custom, most):
+    """All of it is read before the first signature is looked at."""
+    def padded(size):
+        return lambda method, path, body: body + b" " * (size - len(body))
+
+    words = ("--json", *(("--custom-data", custom) if custom else ()))
+    said(attest(*words, url=liar(simulated.local, reply=padded(most))))
+    refused(attest(*words, url=liar(simulated.local, reply=padded(most + 1))), 3, f"more than {most} bytes")
 
 
 def test_a_reply_that_is_none_is_not_verified(attest, simulated, liar):
