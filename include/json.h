@@ -34,8 +34,6 @@ enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_INT, JSON_REAL, JSON_STR
  * once. It takes at most 3 bytes of memory for each of the text's, and some 1.2 for a text as it is usual; 4 are asked
  * of the system. */
 enum err json_parse(struct json **out, struct bytes text, struct why *w) MUST_USE;
-/* The same for texts that can only hold so many values. */
-enum err json_parse_bounded(struct json **out, struct bytes text, size_t values, struct why *w) MUST_USE;
 void json_free(struct json *j); /* NULL is fine */
 const struct json_value *json_root(const struct json *j);
 

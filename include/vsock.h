@@ -33,7 +33,6 @@
 enum {
 	VSOCK_PORT = 9000,
 	VSOCK_REQUEST_MAX = 8 * 1024, /* bytes up to the newline: user data and nonce with every byte escaped fit */
-	VSOCK_VALUES_MAX = 64,	      /* JSON values of a request */
 	VSOCK_DISCARD_MAX = 1024 *
 			    1024,    /* an over-long request is read this much further, so that its sender sees why */
 	VSOCK_REPLY_MAX = 64 * 1024, /* bytes of a reply */

@@ -6,7 +6,7 @@
 #include "base/encode.h"
 #include "vsock.h"
 
-enum { REPLY_VALUES_MAX = 1024, SHOWN_MAX = 200 };
+enum { SHOWN_MAX = 200 };
 
 /* ---- the request ---- */
 
@@ -46,7 +46,7 @@ static enum err foreign(const struct client *c, const char *what, struct why *w)
 static enum err parse(struct client *c, struct bytes text, struct why *w)
 {
 	struct why inner = {0};
-	const enum err e = json_parse_bounded(&c->reply, text, REPLY_VALUES_MAX, &inner);
+	const enum err e = json_parse(&c->reply, text, &inner);
 	if (e == ERR_INVALID)
 		return foreign(c, text_mask(inner.text), w);
 	if (e != ERR_OK)

@@ -15,7 +15,6 @@
 #include "json.h"
 
 enum {
-	VALUES_MAX = 8192, /* an enclave has some twenty */
 	TEXT_READ_MAX = 64,
 	BLOCK = 16 * 1024,
 	CHECK_MS = 10, /* between looks whether it has ended */
@@ -72,7 +71,7 @@ enum err nitro_cli_parse(struct bytes text, struct nitro_enclaves *out, struct w
 	struct json *json = NULL;
 	struct nitro_enclaves read = {.n = 0};
 	struct why inner = {0};
-	enum err e = json_parse_bounded(&json, text, VALUES_MAX, &inner);
+	enum err e = json_parse(&json, text, &inner);
 	if (e == ERR_INVALID)
 		return strange("it is not JSON", w);
 	if (e != ERR_OK) {

@@ -8,11 +8,7 @@
 /* A server's key is renewed now and then, and whoever stands in between could say so forever. */
 enum { BEGINNINGS_MAX = 3 };
 
-enum {
-	REPLY_MAX = 64 * 1024,
-	REPLY_VALUES_MAX = 4096,
-	PING_MAX = 64,
-};
+enum { REPLY_MAX = 64 * 1024, PING_MAX = 64 };
 
 /* ---- replies ---- */
 
@@ -28,7 +24,7 @@ static enum err ask(const struct remote *r, const char *method, const char *path
 	struct why inner = {0};
 	enum err e = remote_ask(r, method, path, body, REPLY_MAX, &text, w);
 	if (e == ERR_OK) {
-		e = json_parse_bounded(out, buf_bytes(&text), REPLY_VALUES_MAX, &inner);
+		e = json_parse(out, buf_bytes(&text), &inner);
 		if (e == ERR_INVALID)
 			e = malformed("JSON", w);
 		else if (e != ERR_OK)

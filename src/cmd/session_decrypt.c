@@ -9,8 +9,6 @@
 #include "input.h"
 #include "private_file.h"
 
-enum { MESSAGE_VALUES_MAX = 16 };
-
 static const struct help_row rows[] = {
 	{"--session", "SESSION", "the file that attestd session open made"},
 	{"--url", "URL",
@@ -127,7 +125,7 @@ static enum err put_request(const struct decrypting *x, struct buf *body, struct
 					    {"scope", JSON_BIT(JSON_STRING) | JSON_BIT(JSON_NULL), false, &scope}};
 	struct why inner = {0};
 	struct json *json = NULL;
-	enum err e = json_parse_bounded(&json, buf_bytes(&x->message), MESSAGE_VALUES_MAX, &inner);
+	enum err e = json_parse(&json, buf_bytes(&x->message), &inner);
 	if (e == ERR_OK)
 		e = json_fields(json_root(json), fields, sizeof fields / sizeof fields[0], &inner);
 	if (e != ERR_OK && is_servers(json)) {
@@ -177,7 +175,7 @@ static enum err read_reply(struct decrypting *x, struct bytes reply, struct why 
 	struct why inner = {0};
 	struct json *json = NULL;
 	struct buf plaintext = BUF_INIT(USER_MESSAGE_MAX);
-	enum err e = json_parse_bounded(&json, reply, MESSAGE_VALUES_MAX, &inner);
+	enum err e = json_parse(&json, reply, &inner);
 	if (e == ERR_OK)
 		e = json_fields(json_root(json), fields, sizeof fields / sizeof fields[0], &inner);
 	if (e != ERR_OK || !bytes_is(json_string(id), x->way.id)) {

@@ -7,8 +7,6 @@
 #include "base/encode.h"
 #include "input.h"
 
-enum { REPLY_VALUES_MAX = 16 };
-
 static const struct help_row rows[] = {
 	{"--session", "SESSION", "the file that attestd session open made"},
 	{"--url", "URL",
@@ -99,7 +97,7 @@ static enum err put_reply(struct encrypting *x, struct bytes reply, struct why *
 					    {"message_number", JSON_BIT(JSON_INT), true, &number}};
 	struct why inner = {0};
 	struct json *json = NULL;
-	enum err e = json_parse_bounded(&json, reply, REPLY_VALUES_MAX, &inner);
+	enum err e = json_parse(&json, reply, &inner);
 	if (e == ERR_OK)
 		e = json_fields(json_root(json), fields, sizeof fields / sizeof fields[0], &inner);
 	if (e == ERR_OK && !bytes_is(json_string(id), x->way.id))

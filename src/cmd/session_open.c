@@ -12,7 +12,7 @@
 #include "policy_flags.h"
 #include "remote.h"
 
-enum { OUTPUT_MAX = 1024 * 1024, REPLY_VALUES_MAX = 4096 };
+enum { OUTPUT_MAX = 1024 * 1024 };
 
 static const struct help_row rows[] = {
 	{"--key", "KEY.pem",
@@ -70,7 +70,7 @@ static struct bytes scope_of(const struct opening *o)
 static enum err parse(struct opening *o, struct bytes text, struct why *w)
 {
 	struct why inner = {0};
-	const enum err e = json_parse_bounded(&o->reply, text, REPLY_VALUES_MAX, &inner);
+	const enum err e = json_parse(&o->reply, text, &inner);
 	if (e == ERR_OK)
 		return ERR_OK;
 	/* It may quote the reply, in letters that turn a terminal's text around. */

@@ -14,7 +14,7 @@ struct reader {
 	struct lex lex;
 	struct json_value *root;
 	struct level open[JSON_DEPTH_MAX];
-	size_t depth, values_left;
+	size_t depth;
 	uint32_t stop; /* the name that is known to be there twice, or 0 */
 };
 
@@ -151,8 +151,6 @@ static enum err read_all(struct reader *r)
 	bool more = true;
 	while (more) {
 		const size_t depth = r->depth;
-		if (r->values_left-- == 0)
-			return lex_fault(l, l->at, "there are too many values to be read here");
 		enum err e = read_value(r);
 		if (e == ERR_OK)
 			e = read_between(r, r->depth > depth, &more);
@@ -178,13 +176,12 @@ static uint32_t first_repeated(struct reader *r)
 	return first;
 }
 
-static enum err read_document(struct json *j, struct bytes text, size_t values, uint32_t *stop, struct why *w)
+static enum err read_document(struct json *j, struct bytes text, uint32_t *stop, struct why *w)
 {
 	struct reader r; /* not zeroed: `open` is large, and what of it counts is below depth */
 	r.lex = (struct lex){.text = text, .to = j->root, .number = BUF_INIT(text.n), .why = w};
 	r.root = j->root;
 	r.depth = 0;
-	r.values_left = values;
 	r.stop = *stop;
 	const enum err e = read_all(&r);
 	*stop = e == ERR_INVALID && *stop == 0 ? first_repeated(&r) : 0;
@@ -194,7 +191,7 @@ static enum err read_document(struct json *j, struct bytes text, size_t values, 
 	return e;
 }
 
-enum err json_parse_bounded(struct json **out, struct bytes text, size_t values, struct why *w)
+enum err json_parse(struct json **out, struct bytes text, struct why *w)
 {
 	if (text.n > JSON_TEXT_MAX)
 		return why_tell(w, ERR_INVALID, "body", "the text is longer than %d bytes", JSON_TEXT_MAX);
@@ -204,18 +201,13 @@ enum err json_parse_bounded(struct json **out, struct bytes text, size_t values,
 		return why_set(w, ERR_MEMORY, "no memory for a JSON text");
 	j->n = 0;
 	uint32_t stop = 0;
-	enum err e = read_document(j, text, values, &stop, w);
+	enum err e = read_document(j, text, &stop, w);
 	if (stop != 0)
-		e = read_document(j, text, values, &stop, w);
+		e = read_document(j, text, &stop, w);
 	if (e == ERR_OK) {
 		*out = j;
 		return ERR_OK;
 	}
 	json_free(j);
 	return e;
-}
-
-enum err json_parse(struct json **out, struct bytes text, struct why *w)
-{
-	return json_parse_bounded(out, text, SIZE_MAX, w);
 }

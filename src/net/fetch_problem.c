@@ -8,7 +8,7 @@
 #include "json.h"
 
 /* A byte takes up to ESCAPE_MAX when it is escaped. */
-enum { SAID_MAX = 400, PROBLEM_MAX = 64 * 1024, VALUES_MAX = 256, ESCAPE_MAX = 6 };
+enum { SAID_MAX = 400, PROBLEM_MAX = 64 * 1024, ESCAPE_MAX = 6 };
 
 static bool is_problem(const struct fetch_reply *r)
 {
@@ -66,7 +66,7 @@ enum err fetch_problem(const struct fetch_reply *r, struct why *w)
 	struct json *j = NULL;
 	struct why unread = {0};
 	buf_printf(&text, "the server answered %u", r->status);
-	if (is_problem(r) && json_parse_bounded(&j, buf_bytes(&r->body), VALUES_MAX, &unread) == ERR_OK &&
+	if (is_problem(r) && json_parse(&j, buf_bytes(&r->body), &unread) == ERR_OK &&
 	    json_type(json_root(j)) == JSON_OBJECT)
 		put_problem(&text, json_root(j));
 	const char *s = buf_cstr(&text);

@@ -5,7 +5,7 @@
 
 #include "base/encode.h"
 
-enum { MINE = 0x80, NUMBER_SIZE = 4, MEMBERS_ROOM = 1024, SAID_MAX = 199, VALUES_MAX = 256 };
+enum { MINE = 0x80, NUMBER_SIZE = 4, MEMBERS_ROOM = 1024, SAID_MAX = 199 };
 
 enum err user_seal(struct crypto *c, const struct random *random, const struct user_session *s, struct bytes plaintext,
 		   struct buf *message, struct why *w)
@@ -104,7 +104,7 @@ static enum err read_message(struct bytes text, struct json **json, struct recei
 
 	if (text.n > USER_MESSAGE_MAX)
 		return why_tell(w, ERR_BAD_MESSAGE, NULL, "The message is longer than %d bytes.", USER_MESSAGE_MAX);
-	enum err e = json_parse_bounded(json, text, VALUES_MAX, &inner);
+	enum err e = json_parse(json, text, &inner);
 	if (e == ERR_OK)
 		e = read_members(json_root(*json), m, &inner);
 	if (e == ERR_INVALID) {

@@ -91,7 +91,7 @@ enum err vsock_request_read(struct vsock_request *out, struct bytes line, bool *
 {
 	struct vsock_request r = {0};
 	*unknown_command = false;
-	enum err e = json_parse_bounded(&r.json, line, VSOCK_VALUES_MAX, w);
+	enum err e = json_parse(&r.json, line, w);
 	if (e != ERR_OK)
 		return e == ERR_INVALID ? bad_json(w, w->text) : e;
 	const struct json_value *root = json_root(r.json);

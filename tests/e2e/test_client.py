@@ -173,13 +173,6 @@ def test_the_longest_reply_is_read(enclave):
     assert json.loads(done(client("--ping", "--json", "--to", enclave(value).to))) == value
 
 
-def test_a_reply_has_1024_values_at_most(enclave):
-    most = {**PONG, "a": [0] * (1024 - 1 - len(PONG) - 1)}  # the object and the list are values, too
-    assert json.loads(done(client("--ping", "--json", "--to", enclave(most).to))) == most
-    most["a"].append(0)
-    refused(client("--ping", "--to", enclave(most).to), 3, "there are too many values to be read here")
-
-
 # ---- refusals ----
 
 @pytest.mark.parametrize(("reply_", "text"), [

@@ -504,27 +504,10 @@ static void writes_specials_at_every_offset(void **state)
 	}
 }
 
-static void the_number_of_values_can_be_bounded(void **state)
-{
-	(void)state;
-	struct json *j = NULL;
-	struct why w = {0};
-	/* the object, a, the list, 1, {} and "x": a name is no value */
-	const struct bytes text = BYTES_LIT("{\"a\": null, \"b\": [1, {}, \"x\"]}");
-	assert_int_equal(json_parse_bounded(&j, text, 6, &w), ERR_OK);
-	json_free(j);
-	j = NULL;
-	assert_int_equal(json_parse_bounded(&j, text, 5, &w), ERR_INVALID);
-	assert_non_null(strstr(w.text, "too many values"));
-	assert_null(j);
-	assert_int_equal(json_parse_bounded(&j, BYTES_LIT("1"), 0, &w), ERR_INVALID);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_every_type),
-		cmocka_unit_test(the_number_of_values_can_be_bounded),
 		cmocka_unit_test(reads_integers_of_64_bits_and_not_one_more),
 		cmocka_unit_test(decodes_escapes_and_keeps_nul),
 		cmocka_unit_test(iterates_in_the_order_of_the_text),

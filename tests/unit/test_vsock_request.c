@@ -208,24 +208,6 @@ static void a_member_at_fault_is_named(void **state)
 	}
 }
 
-static void sixty_four_values_are_read_and_no_more(void **state)
-{
-	struct buf text = BUF_INIT(VSOCK_REQUEST_MAX);
-	(void)state;
-	/* The object, the command, the array and what is in it. */
-	for (size_t n = VSOCK_VALUES_MAX - 3; n <= VSOCK_VALUES_MAX - 2; n++) {
-		buf_reset(&text);
-		buf_put_str(&text, "{\"command\":\"attest\",\"nonce\":[");
-		for (size_t i = 0; i < n; i++)
-			buf_put_str(&text, i == 0 ? "1" : ",1");
-		buf_put_str(&text, "]}");
-		must_refuse(buf_bytes(&text), false,
-			    n + 3 <= VSOCK_VALUES_MAX ? "Failed to process request: \"nonce\""
-						      : "Invalid JSON request: line 1, ");
-	}
-	buf_free(&text);
-}
-
 static void user_data_and_nonce_fit_with_every_byte_escaped(void **state)
 {
 	struct buf text = BUF_INIT(VSOCK_REQUEST_MAX);
@@ -257,7 +239,6 @@ int main(void)
 		cmocka_unit_test(what_is_no_json_object_is_an_invalid_request),
 		cmocka_unit_test(an_unknown_command_is_named_and_cut),
 		cmocka_unit_test(a_member_at_fault_is_named),
-		cmocka_unit_test(sixty_four_values_are_read_and_no_more),
 		cmocka_unit_test(user_data_and_nonce_fit_with_every_byte_escaped),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
