@@ -83,9 +83,9 @@ void json_put_base64(struct buf *b, struct bytes in);
 void json_put_int(struct buf *b, int64_t v);
 void json_put_bool(struct buf *b, bool v);
 /* `"key":` with a comma before it unless it comes right behind `{`. The key is a literal of letters, digits and _ (the
- * linter looks at each), so that nothing in it needs escaping; any other is written by json_put_name. */
-#define json_put_key(b, key) json_put_quoted_key((b), BYTES_LIT("\"" key "\":"))
+ * linter looks at each), so that nothing in it needs escaping; any other is written by json_put_key. */
+#define JSON_PUT_KEY(b, key) json_put_quoted_key((b), BYTES_LIT("\"" key "\":"))
 void json_put_quoted_key(struct buf *b, struct bytes key);
-void json_put_name(struct buf *b, const char *name);
+void json_put_key(struct buf *b, const char *name);
 
 #endif

@@ -181,11 +181,11 @@ static void attested(struct http_req *r, struct http_job *j)
 		drop(j);
 		return;
 	}
-	json_put_key(&op->head, "custom_digest");
+	JSON_PUT_KEY(&op->head, "custom_digest");
 	json_put_hex(&op->head, bytes_of(op->digest, SHA256_SIZE));
-	json_put_key(&op->head, "custom_digest_method");
+	JSON_PUT_KEY(&op->head, "custom_digest_method");
 	json_put_cstr(&op->head, "sha256");
-	json_put_key(&op->head, "custom_data");
+	JSON_PUT_KEY(&op->head, "custom_data");
 	buf_put_str(&op->tail, "\"}");
 	if (buf_check(&op->head, &op->api.why) != ERR_OK || buf_check(&op->tail, &op->api.why) != ERR_OK) {
 		api_abort(r, &op->api);

@@ -24,10 +24,10 @@ static void attested(struct http_req *r, struct http_job *j)
 	}
 	struct buf b = BUF_INIT(API_REPLY_MAX + op->attested.claims.metadata.n);
 	api_attested_put(&op->attested, false, &b);
-	json_put_key(&b, "quote");
+	JSON_PUT_KEY(&b, "quote");
 	json_put_base64(&b, attest_doc_cose(op->attested.doc));
 	/* A Nitro document is complete in itself: there are no events to replay. */
-	json_put_key(&b, "eventLog");
+	JSON_PUT_KEY(&b, "eventLog");
 	json_put_cstr(&b, "[]");
 	buf_put_str(&b, "}");
 	http_reply(r, 200, &b);

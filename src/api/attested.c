@@ -51,30 +51,30 @@ void api_attested_put(const struct api_attested *a, bool custom_data, struct buf
 	char when[CLOCK_TEXT_SIZE];
 	clock_text(a->claims.wall_ms, when);
 	buf_put_str(out, "{");
-	json_put_key(out, "attestation_document");
+	JSON_PUT_KEY(out, "attestation_document");
 	attest_doc_json(a->doc, out);
-	json_put_key(out, "pcr2");
+	JSON_PUT_KEY(out, "pcr2");
 	json_put_hex(out, attest_doc_pcr(a->doc, 2));
-	json_put_key(out, "user_data");
+	JSON_PUT_KEY(out, "user_data");
 	buf_put_bytes(out, buf_bytes(&a->claims.user_data));
-	json_put_key(out, "timestamp");
+	JSON_PUT_KEY(out, "timestamp");
 	json_put_cstr(out, when);
-	json_put_key(out, "nonce_hex");
+	JSON_PUT_KEY(out, "nonce_hex");
 	json_put_hex(out, bytes_of(a->nonce.present ? a->nonce.b : NULL, a->nonce.n));
-	json_put_key(out, "nonce_encoding");
+	JSON_PUT_KEY(out, "nonce_encoding");
 	json_put_cstr(out, a->nonce.present ? attest_encoding_name(a->nonce.encoding) : NULL);
-	json_put_key(out, "tee_verified");
+	JSON_PUT_KEY(out, "tee_verified");
 	json_put_bool(out, attest_doc_verified(a->doc));
 	const char *warning = attest_doc_warning(a->doc);
 	if (warning != NULL) {
-		json_put_key(out, "_warning");
+		JSON_PUT_KEY(out, "_warning");
 		json_put_cstr(out, warning);
 	}
 	if (a->claims.metadata.n > 0) {
-		json_put_key(out, "metadata");
+		JSON_PUT_KEY(out, "metadata");
 		buf_put_bytes(out, buf_bytes(&a->claims.metadata));
 	}
-	json_put_key(out, "verification_instructions");
+	JSON_PUT_KEY(out, "verification_instructions");
 	attest_instructions(a->claims.purpose, custom_data, out);
 }
 
@@ -83,7 +83,7 @@ void api_put_cert(struct buf *out, const char *key, struct bytes der)
 	struct buf pem = BUF_INIT(2 * TLS_CERT_DER_MAX);
 	cert_pem_put(der, &pem);
 	out->failed |= pem.failed;
-	json_put_name(out, key);
+	json_put_key(out, key);
 	json_put_string(out, buf_bytes(&pem));
 	buf_free(&pem);
 }

@@ -87,9 +87,9 @@ static void unseal(struct http_job *j)
 	op->reply = BUF_INIT(plain.n * JSON_ESCAPE_MAX + API_REPLY_MAX);
 	(void)buf_reserve(&op->reply, plain.n + API_MEMBERS_ROOM);
 	buf_put_str(&op->reply, "{");
-	json_put_key(&op->reply, "plaintext");
+	JSON_PUT_KEY(&op->reply, "plaintext");
 	json_put_string(&op->reply, plain);
-	json_put_key(&op->reply, "session_id");
+	JSON_PUT_KEY(&op->reply, "session_id");
 	json_put_string(&op->reply, op->id);
 	(void)buf_reserve(&op->reply, NUMBER_ROOM);
 	(void)!buf_check(&op->reply, &op->api.why);
@@ -107,7 +107,7 @@ static void unsealed(struct http_req *r, struct http_job *j)
 		api_abort(r, &op->api);
 		return;
 	}
-	json_put_key(&op->reply, "message_number");
+	JSON_PUT_KEY(&op->reply, "message_number");
 	json_put_int(&op->reply, number);
 	buf_put_str(&op->reply, "}");
 	http_reply(r, 200, &op->reply);

@@ -56,14 +56,14 @@ static void seal(struct http_job *j)
 	op->reply = BUF_INIT(BASE64_SIZE(n) + API_MEMBERS_ROOM);
 	(void)buf_reserve(&op->reply, BASE64_SIZE(n) + API_MEMBERS_ROOM);
 	buf_put_str(&op->reply, "{");
-	json_put_key(&op->reply, "ciphertext");
+	JSON_PUT_KEY(&op->reply, "ciphertext");
 	json_put_base64(&op->reply, buf_bytes(&sealed));
 	buf_free(&sealed);
-	json_put_key(&op->reply, "iv");
+	JSON_PUT_KEY(&op->reply, "iv");
 	json_put_base64(&op->reply, bytes_of(op->iv, sizeof op->iv));
-	json_put_key(&op->reply, "session_id");
+	JSON_PUT_KEY(&op->reply, "session_id");
 	json_put_string(&op->reply, op->id);
-	json_put_key(&op->reply, "message_number");
+	JSON_PUT_KEY(&op->reply, "message_number");
 	json_put_int(&op->reply, op->number);
 	buf_put_str(&op->reply, "}");
 	json_free(op->api.json);

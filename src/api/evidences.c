@@ -32,11 +32,11 @@ static void attested(struct http_req *r, struct http_job *j)
 	struct buf b = BUF_INIT(API_REPLY_MAX);
 	api_attested_put(&op->attested, false, &b);
 	api_put_cert(&b, "certificate", tls_identity_cert(own));
-	json_put_key(&b, "tls_cert_hash");
+	JSON_PUT_KEY(&b, "tls_cert_hash");
 	json_put_hex(&b, bytes_of(tls_identity_cert_hash(own), SHA256_SIZE));
-	json_put_key(&b, "tls_spki_hash");
+	JSON_PUT_KEY(&b, "tls_spki_hash");
 	json_put_hex(&b, bytes_of(tls_identity_spki_hash(own), SHA256_SIZE));
-	json_put_key(&b, "key_origin");
+	JSON_PUT_KEY(&b, "key_origin");
 	json_put_cstr(&b, origin(own));
 	buf_put_str(&b, "}");
 	http_reply(r, 200, &b);

@@ -45,9 +45,9 @@ static void decrypt(struct http_job *j)
 	if (keys_decrypt(op->key, bytes_of(op->ciphertext, KEYS_CIPHERTEXT_SIZE), &op->plain, &op->api.why) != ERR_OK)
 		return;
 	buf_put_str(&op->reply, "{");
-	json_put_key(&op->reply, "plaintext");
+	JSON_PUT_KEY(&op->reply, "plaintext");
 	json_put_base64(&op->reply, buf_bytes(&op->plain));
-	json_put_key(&op->reply, "key_id");
+	JSON_PUT_KEY(&op->reply, "key_id");
 	json_put_string(&op->reply, bytes_of(keys_id(op->key), KEYS_ID_SIZE));
 	buf_put_str(&op->reply, "}");
 	buf_free(&op->plain);

@@ -63,19 +63,19 @@ static void attested(struct http_req *r, struct http_job *j)
 	}
 	struct buf b = BUF_INIT(API_REPLY_MAX);
 	api_attested_put(&op->attested, false, &b);
-	json_put_key(&b, "session_id");
+	JSON_PUT_KEY(&b, "session_id");
 	json_put_string(&b, bytes_of(o->id, sizeof o->id));
-	json_put_key(&b, "encrypted_session_key");
+	JSON_PUT_KEY(&b, "encrypted_session_key");
 	json_put_base64(&b, buf_bytes(&o->wrapped));
-	json_put_key(&b, "session_key_hash");
+	JSON_PUT_KEY(&b, "session_key_hash");
 	json_put_hex(&b, bytes_of(o->key_hash, SHA256_SIZE));
-	json_put_key(&b, "user_key_hash");
+	JSON_PUT_KEY(&b, "user_key_hash");
 	json_put_hex(&b, bytes_of(o->user_key_hash, SHA256_SIZE));
 	if (op->scope.n > 0) {
-		json_put_key(&b, "scope_hash");
+		JSON_PUT_KEY(&b, "scope_hash");
 		json_put_string(&b, bytes_of(op->scope_hash, sizeof op->scope_hash));
 	}
-	json_put_key(&b, "expires_in_minutes");
+	JSON_PUT_KEY(&b, "expires_in_minutes");
 	json_put_int(&b, op->api.app->config->session_lifetime / 60);
 	buf_put_str(&b, "}");
 	http_reply(r, 200, &b);

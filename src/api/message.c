@@ -16,7 +16,7 @@ enum err api_scope_parse(struct bytes *out, const struct json_value *scope, stru
 
 void api_put_short_id(struct buf *out, struct bytes session_id)
 {
-	json_put_key(out, "session_id");
+	JSON_PUT_KEY(out, "session_id");
 	buf_put_u8(out, '"');
 	buf_put(out, session_id.p, API_ID_SHOWN);
 	buf_put_str(out, "...\"");

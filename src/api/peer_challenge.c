@@ -12,9 +12,9 @@ void api_peer_challenge(void *ctx, struct http_req *r)
 	}
 	struct buf b = BUF_INIT(API_REPLY_MAX);
 	buf_put_str(&b, "{");
-	json_put_key(&b, "challenge");
+	JSON_PUT_KEY(&b, "challenge");
 	json_put_hex(&b, bytes_of(challenge, sizeof challenge));
-	json_put_key(&b, "expires_in_seconds");
+	JSON_PUT_KEY(&b, "expires_in_seconds");
 	json_put_int(&b, PEER_CHALLENGE_MS / 1000);
 	buf_put_str(&b, "}");
 	http_reply(r, 200, &b);

@@ -61,7 +61,7 @@ static enum err issue(struct op *op, struct why *w)
 		buf_put_str(&op->reply, "{");
 		api_put_cert(&op->reply, "certificate", buf_bytes(&der));
 		api_put_cert(&op->reply, "ca_certificate", tls_ca_cert(app->peer_ca));
-		json_put_key(&op->reply, "expires_in_seconds");
+		JSON_PUT_KEY(&op->reply, "expires_in_seconds");
 		json_put_int(&op->reply, lifetime_s);
 		buf_put_str(&op->reply, "}");
 	}

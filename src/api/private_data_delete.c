@@ -13,9 +13,9 @@ void api_private_data_delete(void *ctx, struct http_req *r)
 	}
 	struct buf b = BUF_INIT(API_REPLY_MAX);
 	buf_put_str(&b, "{");
-	json_put_key(&b, "id");
+	JSON_PUT_KEY(&b, "id");
 	json_put_string(&b, http_param(r));
-	json_put_key(&b, "deleted");
+	JSON_PUT_KEY(&b, "deleted");
 	json_put_bool(&b, true);
 	buf_put_str(&b, "}");
 	http_reply(r, 200, &b);

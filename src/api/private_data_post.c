@@ -36,17 +36,17 @@ static void render(const struct op *op, struct buf *b)
 	char created[CLOCK_TEXT_SIZE];
 	clock_text(op->row.created_ms, created);
 	buf_put_str(b, "{");
-	json_put_key(b, "id");
+	JSON_PUT_KEY(b, "id");
 	json_put_string(b, bytes_of(op->row.id, sizeof op->row.id));
-	json_put_key(b, "created");
+	JSON_PUT_KEY(b, "created");
 	json_put_cstr(b, created);
-	json_put_key(b, "size");
+	JSON_PUT_KEY(b, "size");
 	json_put_int(b, (int64_t)op->row.size);
-	json_put_key(b, "content_type");
+	JSON_PUT_KEY(b, "content_type");
 	json_put_string(b, bytes_of(op->type, op->type_n));
-	json_put_key(b, "identity");
+	JSON_PUT_KEY(b, "identity");
 	json_put_cstr(b, op->who.anonymous ? "anonymous" : "certificate");
-	json_put_key(b, "identity_hash");
+	JSON_PUT_KEY(b, "identity_hash");
 	if (op->who.anonymous)
 		json_put_cstr(b, NULL);
 	else

@@ -6,22 +6,22 @@ void api_root(void *app, struct http_req *r)
 	struct buf b = BUF_INIT(API_REPLY_MAX);
 	(void)app;
 	buf_put_str(&b, "{");
-	json_put_key(&b, "service");
+	JSON_PUT_KEY(&b, "service");
 	json_put_cstr(&b, "attestd");
-	json_put_key(&b, "version");
+	JSON_PUT_KEY(&b, "version");
 	json_put_cstr(&b, ATTESTD_VERSION);
-	json_put_key(&b, "documentation");
+	JSON_PUT_KEY(&b, "documentation");
 	json_put_cstr(&b, "/openapi.yaml");
-	json_put_key(&b, "endpoints");
+	JSON_PUT_KEY(&b, "endpoints");
 	buf_put_str(&b, "[");
 	bool first = true;
 	for (size_t i = 0; i < api_routes_n; i++) {
 		if ((api_routes[i].reach & http_req_reach(r)) == 0)
 			continue;
 		buf_put_str(&b, first ? "{" : ",{");
-		json_put_key(&b, "method");
+		JSON_PUT_KEY(&b, "method");
 		json_put_cstr(&b, api_routes[i].method);
-		json_put_key(&b, "path");
+		JSON_PUT_KEY(&b, "path");
 		json_put_cstr(&b, api_routes[i].path);
 		buf_put_str(&b, "}");
 		first = false;

@@ -12,7 +12,7 @@ void api_session_delete(void *ctx, struct http_req *r)
 	struct buf b = BUF_INIT(API_REPLY_MAX);
 	buf_put_str(&b, "{");
 	api_put_short_id(&b, http_param(r));
-	json_put_key(&b, "ended");
+	JSON_PUT_KEY(&b, "ended");
 	json_put_bool(&b, true);
 	buf_put_str(&b, "}");
 	http_reply(r, 200, &b);

@@ -10,13 +10,13 @@ static void put_one(const struct session_facts *f, struct buf *b)
 	clock_text(f->expires_wall_ms, expires);
 	buf_put_str(b, "{");
 	api_put_short_id(b, bytes_of(f->id, sizeof f->id));
-	json_put_key(b, "created_at");
+	JSON_PUT_KEY(b, "created_at");
 	json_put_cstr(b, created);
-	json_put_key(b, "expires_at");
+	JSON_PUT_KEY(b, "expires_at");
 	json_put_cstr(b, expires);
-	json_put_key(b, "message_count");
+	JSON_PUT_KEY(b, "message_count");
 	json_put_int(b, f->messages);
-	json_put_key(b, "user_fingerprint");
+	JSON_PUT_KEY(b, "user_fingerprint");
 	json_put_hex(b, bytes_of(f->user_key_hash, sizeof f->user_key_hash));
 	buf_put_str(b, "}");
 }
@@ -29,9 +29,9 @@ void api_sessions(void *ctx, struct http_req *r)
 		return;
 	struct buf b = BUF_INIT(API_SESSIONS_LISTED * 512);
 	buf_put_str(&b, "{");
-	json_put_key(&b, "active_sessions");
+	JSON_PUT_KEY(&b, "active_sessions");
 	json_put_int(&b, (int64_t)sessions_count(app->sessions));
-	json_put_key(&b, "sessions");
+	JSON_PUT_KEY(&b, "sessions");
 	buf_put_str(&b, "[");
 	const size_t n = session_list(app->sessions, f, API_SESSIONS_LISTED);
 	for (size_t i = 0; i < n; i++) {

@@ -14,11 +14,11 @@ static enum err make_info(struct attest *a, const struct attest_options *o, stru
 	struct buf *b = &a->info;
 	*b = BUF_INIT(INFO_MAX);
 	buf_put_u8(b, '{');
-	json_put_key(b, "version");
+	JSON_PUT_KEY(b, "version");
 	json_put_cstr(b, o->info_version);
-	json_put_key(b, "name");
+	JSON_PUT_KEY(b, "name");
 	json_put_cstr(b, o->info_name);
-	json_put_key(b, "build_info");
+	JSON_PUT_KEY(b, "build_info");
 	json_put_cstr(b, o->info_build[0] != '\0' ? o->info_build : NULL);
 	buf_put_u8(b, '}');
 	enum err e = buf_check(b, w);

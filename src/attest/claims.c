@@ -31,16 +31,16 @@ static enum err render(const struct attest *a, enum attest_purpose purpose, cons
 	if (values > NSM_USER_DATA_MAX)
 		return too_long(w, purpose, values);
 	buf_put_u8(out, '{');
-	json_put_key(out, "purpose");
+	JSON_PUT_KEY(out, "purpose");
 	json_put_cstr(out, attest_purpose_name(purpose));
-	json_put_key(out, "timestamp");
+	JSON_PUT_KEY(out, "timestamp");
 	json_put_cstr(out, timestamp);
-	json_put_key(out, "agent");
+	JSON_PUT_KEY(out, "agent");
 	json_put_cstr(out, a->agent);
-	json_put_key(out, "guardrail");
+	JSON_PUT_KEY(out, "guardrail");
 	json_put_cstr(out, a->guardrail);
 	for (size_t i = 0; i < n; i++) {
-		json_put_name(out, own[i].name);
+		json_put_key(out, own[i].name);
 		json_put_string(out, own[i].value);
 	}
 	buf_put_bytes(out, tail);

@@ -195,7 +195,7 @@ void attest_put_pcrs(struct buf *out, const struct attest_view *v)
 			continue;
 		char index[4];
 		(void)snprintf(index, sizeof index, "%u", i);
-		json_put_name(out, index);
+		json_put_key(out, index);
 		json_put_hex(out, v->pcr[i]);
 	}
 	buf_put_u8(out, '}');
@@ -216,30 +216,30 @@ void attest_doc_json(const struct attest_doc *d, struct buf *out)
 {
 	const struct attest_view *v = &d->view;
 	buf_put_u8(out, '{');
-	json_put_key(out, "module_id");
+	JSON_PUT_KEY(out, "module_id");
 	json_put_string(out, v->module_id);
-	json_put_key(out, "timestamp");
+	JSON_PUT_KEY(out, "timestamp");
 	json_put_int(out, v->timestamp_ms);
-	json_put_key(out, "digest");
+	JSON_PUT_KEY(out, "digest");
 	json_put_string(out, v->digest);
-	json_put_key(out, "pcrs");
+	JSON_PUT_KEY(out, "pcrs");
 	attest_put_pcrs(out, v);
-	json_put_key(out, "certificate");
+	JSON_PUT_KEY(out, "certificate");
 	json_put_base64(out, v->certificate);
-	json_put_key(out, "cabundle");
+	JSON_PUT_KEY(out, "cabundle");
 	put_cabundle(out, v);
-	json_put_key(out, "public_key");
+	JSON_PUT_KEY(out, "public_key");
 	json_put_base64(out, v->public_key);
-	json_put_key(out, "user_data");
+	JSON_PUT_KEY(out, "user_data");
 	json_put_base64(out, v->user_data);
-	json_put_key(out, "nonce");
+	JSON_PUT_KEY(out, "nonce");
 	json_put_base64(out, v->nonce);
 	if (d->cose.n > 0) {
-		json_put_key(out, "document");
+		JSON_PUT_KEY(out, "document");
 		json_put_base64(out, buf_bytes(&d->cose));
 	}
 	if (d->warning[0] != '\0') {
-		json_put_key(out, "_warning");
+		JSON_PUT_KEY(out, "_warning");
 		json_put_cstr(out, d->warning);
 	}
 	buf_put_u8(out, '}');

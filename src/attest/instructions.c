@@ -139,9 +139,9 @@ static void put_metadata(struct buf *out)
 void attest_instructions(enum attest_purpose p, bool custom_data, struct buf *out)
 {
 	buf_put_u8(out, '{');
-	json_put_key(out, "summary");
+	JSON_PUT_KEY(out, "summary");
 	json_put_cstr(out, summary);
-	json_put_key(out, "steps");
+	JSON_PUT_KEY(out, "steps");
 	buf_put_u8(out, '[');
 	put_common(out);
 	if (p == ATTEST_KEY_EXCHANGE)

@@ -147,7 +147,7 @@ struct bytes verify_verdict_pcr(const struct verify_verdict *d, unsigned index)
 
 static void put_text(struct buf *out, const char *key, const char *text)
 {
-	json_put_name(out, key);
+	json_put_key(out, key);
 	json_put_cstr(out, text);
 }
 
@@ -162,7 +162,7 @@ static void put_checks(struct buf *out, const struct verify_verdict *d)
 					      [CHECK_NOT_ASKED] = "not_asked",
 					      [CHECK_PASS] = "pass",
 					      [CHECK_FAIL] = "fail"};
-	json_put_key(out, "checks");
+	JSON_PUT_KEY(out, "checks");
 	buf_put_u8(out, '[');
 	for (int c = 0; c < CHECK_COUNT; c++) {
 		if (c > 0)
@@ -178,7 +178,7 @@ static void put_checks(struct buf *out, const struct verify_verdict *d)
 
 static void put_warnings(struct buf *out, const struct verify_verdict *d)
 {
-	json_put_key(out, "warnings");
+	JSON_PUT_KEY(out, "warnings");
 	buf_put_u8(out, '[');
 	for (size_t i = 0; i < d->n_warnings; i++) {
 		if (i > 0)
@@ -191,7 +191,7 @@ static void put_warnings(struct buf *out, const struct verify_verdict *d)
 /* Writes the name of a member that states what was signed. False if nothing may be stated: then it is null. */
 static bool fact(struct buf *out, const struct verify_verdict *d, const char *key)
 {
-	json_put_name(out, key);
+	json_put_key(out, key);
 	if (!d->signed_facts)
 		json_put_cstr(out, NULL);
 	return d->signed_facts;
@@ -286,7 +286,7 @@ static void put_facts(struct buf *out, const struct verify_verdict *d)
 void verify_verdict_json(const struct verify_verdict *d, struct buf *out)
 {
 	buf_put_u8(out, '{');
-	json_put_key(out, "verified");
+	JSON_PUT_KEY(out, "verified");
 	json_put_bool(out, d->good);
 	put_text(out, "code", verify_code_name(d->code));
 	put_text(out, "message", d->message);

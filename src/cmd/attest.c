@@ -190,12 +190,12 @@ static void put_cert_hash(const struct attesting *a, void (*put)(struct buf *b, 
 
 static void put_json_tls(const struct attesting *a, bool good, struct buf *out)
 {
-	json_put_key(out, "tls_cert_hash");
+	JSON_PUT_KEY(out, "tls_cert_hash");
 	if (good)
 		put_cert_hash(a, json_put_hex, out);
 	else
 		json_put_cstr(out, NULL);
-	json_put_key(out, "key_origin");
+	JSON_PUT_KEY(out, "key_origin");
 	json_put_cstr(out, !good ? NULL : a->asked.file_key ? "file" : "memory");
 }
 
@@ -217,19 +217,19 @@ static void put_text_tls(const struct attesting *a, struct buf *out)
 static void put_json(const struct attesting *a, bool good, const struct why *w, struct buf *out)
 {
 	buf_put_str(out, "{");
-	json_put_key(out, "verified");
+	JSON_PUT_KEY(out, "verified");
 	json_put_bool(out, good);
-	json_put_key(out, "code");
+	JSON_PUT_KEY(out, "code");
 	json_put_cstr(out, code(a, good, w));
-	json_put_key(out, "message");
+	JSON_PUT_KEY(out, "message");
 	json_put_cstr(out, good ? verify_verdict_message(a->verdict) : w->text);
-	json_put_key(out, "custom_data_compared");
+	JSON_PUT_KEY(out, "custom_data_compared");
 	json_put_bool(out, good && a->asked.custom_value != NULL);
-	json_put_key(out, "info");
+	JSON_PUT_KEY(out, "info");
 	put_info(a, good, out);
 	if (a->tls)
 		put_json_tls(a, good, out);
-	json_put_key(out, "verdict");
+	JSON_PUT_KEY(out, "verdict");
 	/* One that is good and stands beside a refusal would be taken for the answer. */
 	if (a->verdict != NULL && (good || !verify_verdict_good(a->verdict)))
 		verify_verdict_json(a->verdict, out);

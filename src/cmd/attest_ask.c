@@ -13,12 +13,12 @@ static enum err ask_local(struct attest_asked *a, struct why *w)
 	struct buf body = BUF_INIT(a->custom.n + BODY_ROOM);
 	(void)buf_reserve(&body, body.max);
 	buf_put_str(&body, "{");
-	json_put_key(&body, "nonce");
+	JSON_PUT_KEY(&body, "nonce");
 	buf_put_str(&body, "\"hex:");
 	buf_put_hex(&body, bytes_of(a->policy->nonce.b, a->policy->nonce.n));
 	buf_put_str(&body, "\"");
 	if (a->custom.p != NULL) {
-		json_put_key(&body, "custom_data");
+		JSON_PUT_KEY(&body, "custom_data");
 		buf_put_bytes(&body, a->custom);
 	}
 	buf_put_str(&body, "}");

@@ -18,18 +18,18 @@ static const char *command(unsigned action)
 static void put_request(const struct client *c, struct buf *out)
 {
 	buf_put_str(out, "{");
-	json_put_key(out, "command");
+	JSON_PUT_KEY(out, "command");
 	json_put_cstr(out, command(c->action));
 	if (c->user_data.p != NULL) {
-		json_put_key(out, "user_data");
+		JSON_PUT_KEY(out, "user_data");
 		json_put_string(out, c->user_data);
 	}
 	if (c->nonce.p != NULL) {
-		json_put_key(out, "nonce");
+		JSON_PUT_KEY(out, "nonce");
 		json_put_string(out, c->nonce);
 	}
 	if (c->action & CLIENT_FETCHES) {
-		json_put_key(out, "generate_key");
+		JSON_PUT_KEY(out, "generate_key");
 		json_put_bool(out, c->generate_key);
 	}
 	buf_put_str(out, "}\n");

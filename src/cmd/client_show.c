@@ -45,18 +45,18 @@ static void put_verified_members(const struct client *c, struct buf *out)
 	static const char *const unsigned_members[] = {"timestamp", "key_expires_in_seconds", "tee_verified"};
 	const struct bytes user_data = verify_verdict_user_data(c->verdict);
 	const bool has_key = verify_verdict_public_key(c->verdict).n > 0;
-	json_put_key(out, "user_data");
+	JSON_PUT_KEY(out, "user_data");
 	if (user_data.n > 0)
 		json_put_string(out, user_data);
 	else
 		json_put_cstr(out, NULL);
-	json_put_key(out, "nonce");
+	JSON_PUT_KEY(out, "nonce");
 	json_put_string(out, c->nonce);
-	json_put_key(out, "has_public_key");
+	JSON_PUT_KEY(out, "has_public_key");
 	json_put_bool(out, has_key);
-	json_put_key(out, "document_size");
+	JSON_PUT_KEY(out, "document_size");
 	json_put_int(out, (int64_t)c->document.n);
-	json_put_key(out, "key_id");
+	JSON_PUT_KEY(out, "key_id");
 	if (has_key)
 		put_key_id(c, out);
 	else
@@ -65,7 +65,7 @@ static void put_verified_members(const struct client *c, struct buf *out)
 		const struct json_value *v = json_get(json_root(c->reply), unsigned_members[i]);
 		if (v == NULL)
 			continue;
-		json_put_name(out, unsigned_members[i]);
+		json_put_key(out, unsigned_members[i]);
 		put_value(out, v);
 	}
 }
@@ -75,7 +75,7 @@ static void put_null_members(struct buf *out)
 	static const char *const members[] = {"user_data",     "nonce",	 "has_public_key",
 					      "document_size", "key_id", "timestamp"};
 	for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
-		json_put_name(out, members[i]);
+		json_put_key(out, members[i]);
 		json_put_cstr(out, NULL);
 	}
 }
@@ -83,23 +83,23 @@ static void put_null_members(struct buf *out)
 static void put_verification(const struct client *c, bool good, const struct why *w, struct buf *out)
 {
 	buf_put_str(out, "{");
-	json_put_key(out, "success");
+	JSON_PUT_KEY(out, "success");
 	json_put_bool(out, c->document.n > 0);
-	json_put_key(out, "attestation_document");
+	JSON_PUT_KEY(out, "attestation_document");
 	json_put_base64(out, buf_bytes(&c->document));
 	if (good)
 		put_verified_members(c, out);
 	else
 		put_null_members(out);
-	json_put_key(out, "verified");
+	JSON_PUT_KEY(out, "verified");
 	json_put_bool(out, good);
-	json_put_key(out, "verification");
+	JSON_PUT_KEY(out, "verification");
 	/* One that is good and stands beside a refusal would be taken for the answer. */
 	if (c->verdict != NULL && (good || !verify_verdict_good(c->verdict)))
 		verify_verdict_json(c->verdict, out);
 	else
 		json_put_cstr(out, NULL);
-	json_put_key(out, "verification_error");
+	JSON_PUT_KEY(out, "verification_error");
 	json_put_cstr(out, good ? NULL : w->text);
 	buf_put_str(out, "}\n");
 }

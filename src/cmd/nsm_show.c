@@ -29,25 +29,25 @@ static void put_dummy(struct buf *out, const struct nsm *n)
 {
 	if (!nsm_is_dummy(n))
 		return;
-	json_put_key(out, "dummy");
+	JSON_PUT_KEY(out, "dummy");
 	json_put_bool(out, true);
 }
 
 static void describe_as_json(struct buf *out, const struct nsm *n, const char *version, const struct nsm_description *d)
 {
 	buf_put_str(out, "{");
-	json_put_key(out, "nsm");
+	JSON_PUT_KEY(out, "nsm");
 	json_put_cstr(out, nsm_name(n));
 	put_dummy(out, n);
-	json_put_key(out, "version");
+	JSON_PUT_KEY(out, "version");
 	json_put_cstr(out, version);
-	json_put_key(out, "module_id");
+	JSON_PUT_KEY(out, "module_id");
 	json_put_cstr(out, d->module_id);
-	json_put_key(out, "digest");
+	JSON_PUT_KEY(out, "digest");
 	json_put_cstr(out, d->digest);
-	json_put_key(out, "max_pcrs");
+	JSON_PUT_KEY(out, "max_pcrs");
 	json_put_int(out, d->max_pcrs);
-	json_put_key(out, "locked_pcrs");
+	JSON_PUT_KEY(out, "locked_pcrs");
 	nsm_pcrs_json(d->locked_pcrs, out);
 	buf_put_str(out, "}\n");
 }
@@ -78,14 +78,14 @@ void nsm_show_pcr(struct buf *out, bool json, const struct nsm *n, unsigned inde
 		return;
 	}
 	buf_put_str(out, "{");
-	json_put_key(out, "index");
+	JSON_PUT_KEY(out, "index");
 	json_put_int(out, index);
 	put_dummy(out, n);
-	json_put_key(out, "locked");
+	JSON_PUT_KEY(out, "locked");
 	json_put_bool(out, locked);
-	json_put_key(out, "zero");
+	JSON_PUT_KEY(out, "zero");
 	json_put_bool(out, zero);
-	json_put_key(out, "value");
+	JSON_PUT_KEY(out, "value");
 	json_put_hex(out, value);
 	buf_put_str(out, "}");
 }

@@ -48,26 +48,26 @@ static void put_json(const struct peer *p, enum err e, const struct why *w, stru
 {
 	const bool good = e == ERR_OK;
 	buf_put_str(out, "{");
-	json_put_key(out, "connected");
+	JSON_PUT_KEY(out, "connected");
 	json_put_bool(out, good);
-	json_put_key(out, "step");
+	JSON_PUT_KEY(out, "step");
 	json_put_cstr(out, good ? NULL : peer_step_name(p->step));
-	json_put_key(out, "code");
+	JSON_PUT_KEY(out, "code");
 	put_code(p, e, w, out);
-	json_put_key(out, "message");
+	JSON_PUT_KEY(out, "message");
 	json_put_cstr(out, good ? "Both sides are verified and connected by mutual TLS." : w->text);
-	json_put_key(out, "server");
+	JSON_PUT_KEY(out, "server");
 	/* One that is good and stands beside its refusal would be taken for the answer. */
 	if (p->verdict != NULL && (p->step != STEP_VERIFY || !verify_verdict_good(p->verdict)))
 		verify_verdict_json(p->verdict, out);
 	else
 		json_put_cstr(out, NULL);
-	json_put_key(out, "client");
+	JSON_PUT_KEY(out, "client");
 	if (p->whoami != NULL && json_type(json_root(p->whoami)) == JSON_OBJECT)
 		put_value(out, json_root(p->whoami));
 	else
 		json_put_cstr(out, NULL);
-	json_put_key(out, "pong");
+	JSON_PUT_KEY(out, "pong");
 	json_put_bool(out, good);
 	buf_put_str(out, "}\n");
 }

@@ -65,7 +65,7 @@ static void put_own_key(const struct peer *p, struct buf *out)
 	struct buf pem = BUF_INIT(TLS_KEY_PEM_MAX);
 	tls_key_put(tls_identity_spki(p->identity), &pem);
 	out->failed |= pem.failed;
-	json_put_key(out, "public_key");
+	JSON_PUT_KEY(out, "public_key");
 	json_put_string(out, buf_bytes(&pem));
 	buf_free(&pem);
 }
@@ -101,7 +101,7 @@ static enum err get_report(struct peer *p, struct why *w)
 	if (e != ERR_OK)
 		return e;
 	buf_put_str(&body, "{");
-	json_put_key(&body, "challenge");
+	JSON_PUT_KEY(&body, "challenge");
 	json_put_hex(&body, bytes_of(p->challenge, sizeof p->challenge));
 	put_own_key(p, &body);
 	buf_put_str(&body, "}");
@@ -196,7 +196,7 @@ static enum err become_client(struct peer *p, struct why *w)
 	if (e != ERR_OK)
 		goto out;
 	buf_put_str(&body, "{");
-	json_put_key(&body, "attestation_document");
+	JSON_PUT_KEY(&body, "attestation_document");
 	json_put_base64(&body, attest_doc_cose(report));
 	put_own_key(p, &body);
 	buf_put_str(&body, "}");

@@ -44,11 +44,11 @@ static void put_json(struct bytes plaintext, struct bytes id, int64_t number, st
 {
 	(void)buf_reserve(out, plaintext.n + JSON_ROOM);
 	buf_put_str(out, "{");
-	json_put_key(out, "plaintext");
+	JSON_PUT_KEY(out, "plaintext");
 	json_put_string(out, plaintext);
-	json_put_key(out, "session_id");
+	JSON_PUT_KEY(out, "session_id");
 	json_put_string(out, id);
-	json_put_key(out, "message_number");
+	JSON_PUT_KEY(out, "message_number");
 	json_put_int(out, number);
 	buf_put_str(out, "}\n");
 }
@@ -149,14 +149,14 @@ static enum err put_request(const struct decrypting *x, struct buf *body, struct
 	*body = BUF_INIT(x->message.n + JSON_ROOM);
 	(void)buf_reserve(body, body->max);
 	buf_put_str(body, "{");
-	json_put_key(body, "session_id");
+	JSON_PUT_KEY(body, "session_id");
 	json_put_string(body, json_string(id));
-	json_put_key(body, "ciphertext");
+	JSON_PUT_KEY(body, "ciphertext");
 	json_put_string(body, json_string(ciphertext));
-	json_put_key(body, "iv");
+	JSON_PUT_KEY(body, "iv");
 	json_put_string(body, json_string(iv));
 	if (x->way.scope != NULL) {
-		json_put_key(body, "scope");
+		JSON_PUT_KEY(body, "scope");
 		json_put_cstr(body, x->way.scope);
 	}
 	buf_put_str(body, "}");

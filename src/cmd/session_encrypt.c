@@ -59,13 +59,13 @@ static enum err put_request(const struct encrypting *x, struct buf *body, struct
 	*body = BUF_INIT(plaintext.n * JSON_ESCAPE_MAX + JSON_ROOM);
 	(void)buf_reserve(body, plaintext.n + JSON_ROOM);
 	buf_put_str(body, "{");
-	json_put_key(body, "session_id");
+	JSON_PUT_KEY(body, "session_id");
 	json_put_cstr(body, x->way.id);
 	if (x->way.scope != NULL) {
-		json_put_key(body, "scope");
+		JSON_PUT_KEY(body, "scope");
 		json_put_cstr(body, x->way.scope);
 	}
-	json_put_key(body, "plaintext");
+	JSON_PUT_KEY(body, "plaintext");
 	json_put_string(body, plaintext);
 	buf_put_str(body, "}");
 	return buf_check(body, w);
@@ -119,13 +119,13 @@ static enum err put_reply(struct encrypting *x, struct bytes reply, struct why *
 	x->message = BUF_INIT(reply.n + JSON_ROOM);
 	(void)buf_reserve(&x->message, x->message.max);
 	buf_put_str(&x->message, "{");
-	json_put_key(&x->message, "ciphertext");
+	JSON_PUT_KEY(&x->message, "ciphertext");
 	json_put_string(&x->message, json_string(ciphertext));
-	json_put_key(&x->message, "iv");
+	JSON_PUT_KEY(&x->message, "iv");
 	json_put_string(&x->message, json_string(iv));
-	json_put_key(&x->message, "session_id");
+	JSON_PUT_KEY(&x->message, "session_id");
 	json_put_string(&x->message, json_string(id));
-	json_put_key(&x->message, "message_number");
+	JSON_PUT_KEY(&x->message, "message_number");
 	json_put_int(&x->message, json_int(number));
 	buf_put_str(&x->message, "}");
 	e = buf_check(&x->message, w);

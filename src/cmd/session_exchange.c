@@ -15,14 +15,14 @@ static enum err put_request(const struct rsa_key *key, struct bytes scope, const
 	if (e != ERR_OK)
 		goto out;
 	buf_put_str(body, "{");
-	json_put_key(body, "user_public_key");
+	JSON_PUT_KEY(body, "user_public_key");
 	json_put_string(body, buf_bytes(&pem));
-	json_put_key(body, "nonce");
+	JSON_PUT_KEY(body, "nonce");
 	buf_put_str(body, "\"hex:");
 	buf_put_hex(body, bytes_of(p->nonce.b, p->nonce.n));
 	buf_put_str(body, "\"");
 	if (scope.n > 0) {
-		json_put_key(body, "scope");
+		JSON_PUT_KEY(body, "scope");
 		json_put_string(body, scope);
 	}
 	buf_put_str(body, "}");

@@ -92,15 +92,15 @@ static void say(const struct making *m, const uint8_t hash[SHA256_SIZE], bool en
 		return;
 	}
 	buf_put_str(out, "{");
-	json_put_key(out, "private_key");
+	JSON_PUT_KEY(out, "private_key");
 	json_put_cstr(out, m->out);
-	json_put_key(out, "public_key");
+	JSON_PUT_KEY(out, "public_key");
 	json_put_cstr(out, m->public_path);
-	json_put_key(out, "bits");
+	JSON_PUT_KEY(out, "bits");
 	json_put_int(out, m->n_bits);
-	json_put_key(out, "encrypted");
+	JSON_PUT_KEY(out, "encrypted");
 	json_put_bool(out, encrypted);
-	json_put_key(out, "user_key_hash");
+	JSON_PUT_KEY(out, "user_key_hash");
 	json_put_hex(out, bytes_of(hash, SHA256_SIZE));
 	buf_put_str(out, "}\n");
 }

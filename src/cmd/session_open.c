@@ -133,18 +133,18 @@ static void put_json(const struct opening *o, const struct why *w, struct buf *o
 	/* One that is good and stands beside a refusal would be taken for the answer. */
 	const bool shown = o->verdict != NULL && (o->session != NULL || !verify_verdict_good(o->verdict));
 	buf_put_str(out, "{");
-	json_put_key(out, "opened");
+	JSON_PUT_KEY(out, "opened");
 	json_put_bool(out, o->session != NULL);
-	json_put_key(out, "code");
+	JSON_PUT_KEY(out, "code");
 	json_put_cstr(out, code(o, w));
-	json_put_key(out, "message");
+	JSON_PUT_KEY(out, "message");
 	json_put_cstr(out, o->session != NULL ? "The session is open." : w->text);
-	json_put_key(out, "session");
+	JSON_PUT_KEY(out, "session");
 	if (o->session != NULL)
 		user_session_show(o->session, clock_wall(&o->clock) / 1000, out);
 	else
 		json_put_cstr(out, NULL);
-	json_put_key(out, "verdict");
+	JSON_PUT_KEY(out, "verdict");
 	if (shown)
 		verify_verdict_json(o->verdict, out);
 	else

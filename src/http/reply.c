@@ -176,22 +176,22 @@ void reply_problem(const struct why *w, struct buf *out)
 	char detail[WHY_FIELD_MAX + WHY_TEXT_MAX + 2];
 	(void)snprintf(detail, sizeof detail, "%s%s%s", field, field[0] != '\0' ? ": " : "", why_public(w));
 	buf_put_str(out, "{");
-	json_put_key(out, "type");
+	JSON_PUT_KEY(out, "type");
 	json_put_cstr(out, "about:blank");
-	json_put_key(out, "title");
+	JSON_PUT_KEY(out, "title");
 	json_put_cstr(out, err_title(w->err));
-	json_put_key(out, "status");
+	JSON_PUT_KEY(out, "status");
 	json_put_int(out, err_status(w->err));
-	json_put_key(out, "detail");
+	JSON_PUT_KEY(out, "detail");
 	json_put_cstr(out, detail);
-	json_put_key(out, "code");
+	JSON_PUT_KEY(out, "code");
 	json_put_cstr(out, err_code(w->err));
 	if (invalid) {
-		json_put_key(out, "errors");
+		JSON_PUT_KEY(out, "errors");
 		buf_put_str(out, "[{");
-		json_put_key(out, "field");
+		JSON_PUT_KEY(out, "field");
 		json_put_cstr(out, field);
-		json_put_key(out, "message");
+		JSON_PUT_KEY(out, "message");
 		json_put_cstr(out, why_public(w));
 		buf_put_str(out, "}]");
 	}

@@ -99,7 +99,7 @@ void json_put_quoted_key(struct buf *b, struct bytes key)
 	buf_put_bytes(b, key);
 }
 
-void json_put_name(struct buf *b, const char *name)
+void json_put_key(struct buf *b, const char *name)
 {
 	put_comma(b);
 	json_put_cstr(b, name);

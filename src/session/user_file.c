@@ -15,32 +15,32 @@ enum { FORMAT = 1 };
 /* What may be shown of it. */
 static void put_facts(const struct user_session *s, struct buf *json)
 {
-	json_put_key(json, "session_id");
+	JSON_PUT_KEY(json, "session_id");
 	json_put_string(json, user_session_id(s));
-	json_put_key(json, "scope");
+	JSON_PUT_KEY(json, "scope");
 	if (s->scope_n > 0)
 		json_put_string(json, user_session_scope(s));
 	else
 		json_put_cstr(json, NULL);
-	json_put_key(json, "user_key_hash");
+	JSON_PUT_KEY(json, "user_key_hash");
 	json_put_hex(json, bytes_of(s->user_key_hash, sizeof s->user_key_hash));
-	json_put_key(json, "pinned");
+	JSON_PUT_KEY(json, "pinned");
 	json_put_bool(json, s->pinned);
-	json_put_key(json, "received");
+	JSON_PUT_KEY(json, "received");
 	json_put_int(json, s->received);
 }
 
 void user_session_put(const struct user_session *s, struct buf *json)
 {
 	buf_put_str(json, "{");
-	json_put_key(json, "attestd_session");
+	JSON_PUT_KEY(json, "attestd_session");
 	json_put_int(json, FORMAT);
 	put_facts(s, json);
-	json_put_key(json, "opened");
+	JSON_PUT_KEY(json, "opened");
 	json_put_int(json, s->opened_s);
-	json_put_key(json, "expires");
+	JSON_PUT_KEY(json, "expires");
 	json_put_int(json, s->expires_s);
-	json_put_key(json, "session_key");
+	JSON_PUT_KEY(json, "session_key");
 	json_put_base64(json, bytes_of(s->key, sizeof s->key));
 	buf_put_str(json, "}\n");
 }
@@ -50,7 +50,7 @@ static void put_time(struct buf *json, const char *name, int64_t s)
 	char text[CLOCK_TEXT_SIZE];
 
 	clock_text(s * 1000, text);
-	json_put_name(json, name);
+	json_put_key(json, name);
 	json_put_cstr(json, text);
 }
 
@@ -60,7 +60,7 @@ void user_session_show(const struct user_session *s, int64_t now_s, struct buf *
 	put_facts(s, json);
 	put_time(json, "opened", s->opened_s);
 	put_time(json, "expires", s->expires_s);
-	json_put_key(json, "expired");
+	JSON_PUT_KEY(json, "expired");
 	json_put_bool(json, now_s >= s->expires_s);
 	buf_put_str(json, "}");
 }

@@ -32,14 +32,14 @@ enum err user_seal(struct crypto *c, const struct random *random, const struct u
 	/* Taken at once, so that growing does not copy a long message again and again. */
 	(void)buf_reserve(message, BASE64_SIZE(sealed.n) + MEMBERS_ROOM);
 	buf_put_str(message, "{");
-	json_put_key(message, "session_id");
+	JSON_PUT_KEY(message, "session_id");
 	json_put_string(message, user_session_id(s));
-	json_put_key(message, "ciphertext");
+	JSON_PUT_KEY(message, "ciphertext");
 	json_put_base64(message, buf_bytes(&sealed));
-	json_put_key(message, "iv");
+	JSON_PUT_KEY(message, "iv");
 	json_put_base64(message, bytes_of(iv, sizeof iv));
 	if (s->scope_n > 0) {
-		json_put_key(message, "scope");
+		JSON_PUT_KEY(message, "scope");
 		json_put_string(message, user_session_scope(s));
 	}
 	buf_put_str(message, "}");

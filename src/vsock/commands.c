@@ -25,7 +25,7 @@ struct vsock_op {
 
 static void put_text(struct buf *b, const char *key, struct bytes text)
 {
-	json_put_name(b, key);
+	json_put_key(b, key);
 	if (text.p == NULL)
 		json_put_cstr(b, NULL);
 	else
@@ -35,7 +35,7 @@ static void put_text(struct buf *b, const char *key, struct bytes text)
 static void put_success(struct buf *b, bool success)
 {
 	buf_put_str(b, "{");
-	json_put_key(b, "success");
+	JSON_PUT_KEY(b, "success");
 	json_put_bool(b, success);
 }
 
@@ -46,7 +46,7 @@ static void put_fault(struct buf *b, const char *prefix, const struct why *w, co
 	buf_printf(&text, "%s%s%s%s", prefix, named ? w->field : "", named ? ": " : "", why_public(w));
 	put_success(b, false);
 	put_text(b, "error", buf_bytes(&text));
-	json_put_key(b, "code");
+	JSON_PUT_KEY(b, "code");
 	json_put_cstr(b, code);
 	buf_free(&text);
 }
@@ -63,7 +63,7 @@ static void fail_unknown(struct vsock_conn *c, const struct why *w)
 	struct buf b = BUF_INIT(VSOCK_REPLY_MAX);
 	c->server->count.failed++;
 	put_fault(&b, "", w, code);
-	json_put_key(&b, "available_commands");
+	JSON_PUT_KEY(&b, "available_commands");
 	for (size_t i = 0; i < VSOCK_COMMANDS; i++) {
 		buf_put_u8(&b, i == 0 ? '[' : ',');
 		json_put_cstr(&b, vsock_commands[i].name);
@@ -76,9 +76,9 @@ static void ping(struct vsock_conn *c)
 {
 	struct buf b = BUF_INIT(VSOCK_REPLY_MAX);
 	put_success(&b, true);
-	json_put_key(&b, "message");
+	JSON_PUT_KEY(&b, "message");
 	json_put_cstr(&b, "pong");
-	json_put_key(&b, "timestamp");
+	JSON_PUT_KEY(&b, "timestamp");
 	json_put_int(&b, clock_wall(c->server->clock) / 1000);
 	buf_put_str(&b, "}");
 	vsock_reply(c, "ok", &b);
@@ -90,20 +90,20 @@ static void status(struct vsock_conn *c)
 	const enum attest_debug debug = attest_debug(s->attest);
 	struct buf b = BUF_INIT(VSOCK_REPLY_MAX);
 	put_success(&b, true);
-	json_put_key(&b, "status");
+	JSON_PUT_KEY(&b, "status");
 	json_put_cstr(&b, "running");
-	json_put_key(&b, "port");
+	JSON_PUT_KEY(&b, "port");
 	if (s->port == 0)
 		json_put_cstr(&b, NULL);
 	else
 		json_put_int(&b, s->port);
-	json_put_key(&b, "uptime");
+	JSON_PUT_KEY(&b, "uptime");
 	json_put_int(&b, (loop_now_ms(s->loop) - s->started_ms) / 1000);
-	json_put_key(&b, "version");
+	JSON_PUT_KEY(&b, "version");
 	json_put_cstr(&b, s->options.version);
-	json_put_key(&b, "nsm");
+	JSON_PUT_KEY(&b, "nsm");
 	json_put_cstr(&b, nsm_name(s->nsm));
-	json_put_key(&b, "debug_mode");
+	JSON_PUT_KEY(&b, "debug_mode");
 	if (debug == ATTEST_DEBUG_UNKNOWN)
 		json_put_cstr(&b, NULL);
 	else
@@ -175,20 +175,20 @@ static void put_attested(const struct vsock_op *op, struct buf *b)
 	const struct bytes cose = attest_doc_cose(op->doc);
 	const char *warning = attest_doc_warning(op->doc);
 	put_success(b, true);
-	json_put_key(b, "attestation_document");
+	JSON_PUT_KEY(b, "attestation_document");
 	json_put_base64(b, cose);
 	put_text(b, "user_data", op->request.user_data);
 	put_text(b, "nonce", op->request.nonce);
-	json_put_key(b, "has_public_key");
+	JSON_PUT_KEY(b, "has_public_key");
 	json_put_bool(b, op->key != NULL);
-	json_put_key(b, "document_size");
+	JSON_PUT_KEY(b, "document_size");
 	json_put_int(b, (int64_t)cose.n);
-	json_put_key(b, "timestamp");
+	JSON_PUT_KEY(b, "timestamp");
 	json_put_int(b, clock_wall(op->server->clock));
-	json_put_key(b, "tee_verified");
+	JSON_PUT_KEY(b, "tee_verified");
 	json_put_bool(b, attest_doc_verified(op->doc));
 	if (warning != NULL) {
-		json_put_key(b, "_warning");
+		JSON_PUT_KEY(b, "_warning");
 		json_put_cstr(b, warning);
 	}
 }
@@ -201,9 +201,9 @@ static void keep_key(struct vsock_op *op, struct buf *b)
 	keys_commit(keys, key);
 	op->key = NULL;
 	op->room = false;
-	json_put_key(b, "key_id");
+	JSON_PUT_KEY(b, "key_id");
 	json_put_string(b, bytes_of(keys_id(key), KEYS_ID_SIZE));
-	json_put_key(b, "key_expires_in_seconds");
+	JSON_PUT_KEY(b, "key_expires_in_seconds");
 	json_put_int(b, keys_left_ms(keys, key) / 1000);
 }
 

@@ -36,7 +36,7 @@ static struct buf shown[DOCUMENTS];
 
 static void show(void *ctx, const char *name, const struct buf *value)
 {
-	json_put_name(ctx, name);
+	json_put_key(ctx, name);
 	buf_put_bytes(ctx, buf_bytes(value));
 }
 

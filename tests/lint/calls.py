@@ -20,7 +20,7 @@ CALL = re.compile(r"(?<![\w.>])(\w+)\s*\(")
 DECLARES = re.compile(r"^(?!\s*(?:return|else|case)\b)\s*(static\s+|inline\s+|extern\s+)*(const\s+)?(struct\s+|enum\s+|unsigned\s+)?\w+[\s*]+$")
 COMPARE = re.compile(r"\b(memcmp|strcmp|strncmp)\s*\(([^;]*)")
 SECRET = re.compile(r"(?i)(secret|kek|password|hmac|\btag\b|_tag\b|(session|private|sealing|derived)_key\b|key->b|->key\.b|\.key\.b)")
-KEY = re.compile(r'\bjson_put_key\((?![^"\\]*"\w+"\);)')
+KEY = re.compile(r'\bJSON_PUT_KEY\((?![^"\\]*"\w+"\);)', re.ASCII)
 
 
 def check(root):
@@ -38,5 +38,5 @@ def check(root):
             if m and SECRET.search(m.group(2)):
                 yield f"{source}:{n}: {m.group(1)} on what looks like a secret; secret_equal takes constant time"
         for n, line in numbered(path, keep_text=True):
-            if KEY.search(line) and not line.startswith("#define json_put_key"):
-                yield f"{source}:{n}: json_put_key takes a literal of letters, digits and _; json_put_name escapes any other"
+            if KEY.search(line) and not line.startswith("#define JSON_PUT_KEY"):
+                yield f"{source}:{n}: JSON_PUT_KEY takes a literal of letters, digits and _; json_put_key escapes any other"

@@ -419,13 +419,13 @@ static void writes_members_with_commas(void **state)
 
 	(void)state;
 	buf_put_str(&b, "{");
-	json_put_key(&b, "a");
+	JSON_PUT_KEY(&b, "a");
 	json_put_int(&b, INT64_MIN);
-	json_put_name(&b, "b\n");
+	json_put_key(&b, "b\n");
 	json_put_cstr(&b, "{");
-	json_put_key(&b, "c");
+	JSON_PUT_KEY(&b, "c");
 	buf_put_str(&b, "{");
-	json_put_key(&b, "d");
+	JSON_PUT_KEY(&b, "d");
 	json_put_int(&b, 0);
 	buf_put_str(&b, "}}");
 	assert_bytes(buf_bytes(&b), BYTES_LIT("{\"a\":-9223372036854775808,\"b\\n\":\"{\",\"c\":{\"d\":0}}"));
@@ -438,21 +438,21 @@ static void writes_encoded_bytes_or_null(void **state)
 
 	(void)state;
 	buf_put_str(&b, "{");
-	json_put_key(&b, "hex");
+	JSON_PUT_KEY(&b, "hex");
 	json_put_hex(&b, BYTES_LIT("\x00\xff"));
-	json_put_key(&b, "no hex");
+	JSON_PUT_KEY(&b, "no hex");
 	json_put_hex(&b, BYTES_LIT(""));
-	json_put_key(&b, "base64");
+	JSON_PUT_KEY(&b, "base64");
 	json_put_base64(&b, BYTES_LIT("a"));
-	json_put_key(&b, "absent");
+	JSON_PUT_KEY(&b, "absent");
 	json_put_hex(&b, bytes_of(NULL, 0));
-	json_put_key(&b, "absent too");
+	JSON_PUT_KEY(&b, "absent too");
 	json_put_base64(&b, bytes_of(NULL, 0));
-	json_put_key(&b, "no text");
+	JSON_PUT_KEY(&b, "no text");
 	json_put_cstr(&b, NULL);
-	json_put_key(&b, "yes");
+	JSON_PUT_KEY(&b, "yes");
 	json_put_bool(&b, true);
-	json_put_key(&b, "no");
+	JSON_PUT_KEY(&b, "no");
 	json_put_bool(&b, false);
 	buf_put_str(&b, "}");
 	assert_bytes(buf_bytes(&b), BYTES_LIT("{\"hex\":\"00ff\",\"no hex\":\"\",\"base64\":\"YQ==\",\"absent\":null,"

@@ -379,11 +379,11 @@ static struct buf file_with(struct member changed)
 		known = known || is;
 		if (is && changed.value == NULL)
 			continue;
-		json_put_name(&b, sound[i].name);
+		json_put_key(&b, sound[i].name);
 		buf_put_str(&b, is ? changed.value : sound[i].value);
 	}
 	if (!known && changed.value != NULL) {
-		json_put_name(&b, changed.name);
+		json_put_key(&b, changed.name);
 		buf_put_str(&b, changed.value);
 	}
 	buf_put_str(&b, "}");

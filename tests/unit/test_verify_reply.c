@@ -96,7 +96,7 @@ static void put_members(const struct members *m, struct buf *out)
 	for (size_t i = 0; i < m->n; i++) {
 		if (m->values[i] == NULL)
 			continue;
-		json_put_name(out, m->names[i]);
+		json_put_key(out, m->names[i]);
 		buf_put_str(out, m->values[i]);
 	}
 	buf_put_u8(out, '}');
@@ -112,7 +112,7 @@ static void put_reply(struct reply *r, struct buf *out)
 		return;
 	}
 	if (*slot(&r->top, "attestation_document") == NULL) {
-		json_put_key(out, "attestation_document");
+		JSON_PUT_KEY(out, "attestation_document");
 		buf_put_u8(out, '{');
 		put_members(&r->shown, out);
 	}

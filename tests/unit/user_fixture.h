@@ -52,7 +52,7 @@ static inline void user_fixture_close(struct user_fixture *u)
 
 static inline void user_put_member(void *ctx, const char *name, const struct buf *value)
 {
-	json_put_name(ctx, name);
+	json_put_key(ctx, name);
 	buf_put_bytes(ctx, buf_bytes(value));
 }
 
