@@ -45,12 +45,9 @@ int64_t json_int(const struct json_value *v);
 /* Members or elements; these are counted one by one. */
 size_t json_size(const struct json_value *v);
 const struct json_value *json_get(const struct json_value *object, const char *key); /* NULL if absent */
-/* NULL if there are fewer. Goes over those before it: a loop calls json_next. */
-const struct json_value *json_at(const struct json_value *array, size_t i);
-
-/* Members of an object or elements of an array in the text's order: start with *it = NULL; false at the end. The key of
- * an element is left as it is, and may be NULL. */
-bool json_next(const struct json_value *in, void **it, struct bytes *key, const struct json_value **v);
+/* Members of an object or elements of an array in the text's order: from *v, which is NULL at first, to the next; false
+ * at the end. The key may be NULL, and is left as it is where there is none. */
+bool json_next(const struct json_value *in, struct bytes *key, const struct json_value **v);
 
 /* ---- request bodies: an object with known members and nothing else ---- */
 struct json_field {

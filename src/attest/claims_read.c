@@ -42,12 +42,11 @@ static enum err parse(struct claims *c, struct bytes user_data, struct why *w)
 
 static enum err read_purpose(struct claims *c, struct why *w)
 {
-	void *it = NULL;
 	struct bytes key;
-	const struct json_value *v = json_root(c->json);
-	if (json_type(v) != JSON_OBJECT)
+	const struct json_value *const root = json_root(c->json), *v = NULL;
+	if (json_type(root) != JSON_OBJECT)
 		return malformed(c, w, "user_data", "The signed user data is JSON, but not an object.");
-	if (!json_next(v, &it, &key, &v) || !bytes_is(key, "purpose"))
+	if (!json_next(root, &key, &v) || !bytes_is(key, "purpose"))
 		return malformed(c, w, "user_data",
 				 "The signed user data is a JSON object that does not begin with \"purpose\".");
 	if (json_type(v) != JSON_STRING || !attest_purpose_parse(json_string(v), &c->purpose))
@@ -119,10 +118,9 @@ static enum err read_claims(struct claims *c, struct bytes user_data, struct why
 		e = read_purpose(c, w);
 	if (e != ERR_OK)
 		return e;
-	void *it = NULL;
 	struct bytes key;
-	const struct json_value *v;
-	while (e == ERR_OK && json_next(json_root(c->json), &it, &key, &v))
+	const struct json_value *v = NULL;
+	while (e == ERR_OK && json_next(json_root(c->json), &key, &v))
 		e = judge(c, key, v, w);
 	return e == ERR_OK ? complete(c, w) : e;
 }

@@ -164,10 +164,10 @@ static void put_claims(const struct json_value *claims, bool ours, struct buf *o
 {
 	struct buf line = BUF_INIT(CANONICAL_MAX);
 	struct bytes name;
-	const struct json_value *v;
+	const struct json_value *v = NULL;
 	struct why w = {0};
 	bool told = false;
-	for (void *it = NULL; json_next(claims, &it, &name, &v);) {
+	while (json_next(claims, &name, &v)) {
 		const struct claim *claim = claim_find(name);
 		if ((claim != NULL) != ours)
 			continue;

@@ -35,14 +35,13 @@ static enum err refuse_reserved(const struct json_value *object, struct why *w)
 
 static enum err put_members(struct attest_metadata *m, const struct json_value *object, struct why *w)
 {
-	void *it = NULL;
 	struct bytes key;
-	const struct json_value *v;
+	const struct json_value *v = NULL;
 	/* That there is too much of it is no fault. */
 	struct why inner = {0};
 	if (buf_reserve(&m->members, m->members.max) == NULL) /* from here on only the maximum can make it fail */
 		return buf_check(&m->members, w);
-	while (!m->large && json_next(object, &it, &key, &v)) {
+	while (!m->large && json_next(object, &key, &v)) {
 		buf_put_u8(&m->members, ',');
 		json_put_string(&m->members, key);
 		buf_put_u8(&m->members, ':');

@@ -65,9 +65,8 @@ static enum err read_pcr(struct verify_policy *p, struct bytes key, const struct
 		return why_tell(
 			w, ERR_INVALID, field,
 			"Is an empty list, which no PCR could fit: give at least one value, or leave the PCR out.");
-	void *it = NULL;
-	const struct json_value *one;
-	while (e == ERR_OK && json_next(v, &it, NULL, &one))
+	const struct json_value *one = NULL;
+	while (e == ERR_OK && json_next(v, NULL, &one))
 		e = json_type(one) == JSON_STRING
 			    ? policy_pin(p, index, json_string(one), field, w)
 			    : wrong_type(field, "a list of strings of 96 hex digits each", one, w);
@@ -76,9 +75,8 @@ static enum err read_pcr(struct verify_policy *p, struct bytes key, const struct
 
 static enum err read_pcrs(struct verify_policy *p, const struct json_value *v, struct why *w)
 {
-	void *it = NULL;
 	struct bytes key;
-	const struct json_value *value;
+	const struct json_value *value = NULL;
 	enum err e = ERR_OK;
 	if (json_type(v) != JSON_OBJECT)
 		return wrong_type("pcrs", "an object such as {\"0\": \"96 hex digits\"}", v, w);
@@ -87,7 +85,7 @@ static enum err read_pcrs(struct verify_policy *p, const struct json_value *v, s
 			w, ERR_INVALID, "pcrs",
 			"Is empty and would compare nothing: name PCRs, such as {\"0\": \"96 hex digits\"}, or leave it "
 			"out.");
-	while (e == ERR_OK && json_next(v, &it, &key, &value))
+	while (e == ERR_OK && json_next(v, &key, &value))
 		e = read_pcr(p, key, value, w);
 	return e;
 }
@@ -151,9 +149,8 @@ static enum err read_measurement(struct verify_policy *p, struct bytes key, cons
 
 static enum err read_measurements(struct verify_policy *p, const struct json_value *v, struct why *w)
 {
-	void *it = NULL;
 	struct bytes key;
-	const struct json_value *value;
+	const struct json_value *value = NULL;
 	enum err e = ERR_OK;
 	if (json_type(v) != JSON_OBJECT)
 		return wrong_type("Measurements", "an object", v, w);
@@ -164,7 +161,7 @@ static enum err read_measurements(struct verify_policy *p, const struct json_val
 			"Must be there and name SHA384, as in \"Sha384 { ... }\": the PCRs of a Nitro enclave are SHA-384.");
 	if (json_size(v) == 1)
 		return why_tell(w, ERR_INVALID, "Measurements", "Holds no PCR and would compare nothing.");
-	while (e == ERR_OK && json_next(v, &it, &key, &value))
+	while (e == ERR_OK && json_next(v, &key, &value))
 		if (value != algorithm)
 			e = read_measurement(p, key, value, w);
 	return e;
@@ -172,15 +169,14 @@ static enum err read_measurements(struct verify_policy *p, const struct json_val
 
 static enum err read_members(struct verify_policy *p, const struct json_value *object, struct why *w)
 {
-	void *it = NULL;
 	struct bytes key;
-	const struct json_value *v;
+	const struct json_value *v = NULL;
 	enum err e = ERR_OK;
 	if (json_type(object) != JSON_OBJECT)
 		return wrong_type("", "an object such as {\"pcrs\": {\"0\": \"96 hex digits\"}}", object, w);
 	if (json_size(object) == 1 && json_get(object, "Measurements") != NULL)
 		return read_measurements(p, json_get(object, "Measurements"), w);
-	while (e == ERR_OK && json_next(object, &it, &key, &v))
+	while (e == ERR_OK && json_next(object, &key, &v))
 		e = read_member(p, key, v, w);
 	return e;
 }

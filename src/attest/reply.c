@@ -236,10 +236,9 @@ static enum err compare_member(struct reading *r, const struct reply_member *m, 
 static enum err compare(struct reading *r, const struct json_value *object, const char *prefix, unsigned in,
 			const struct verify_verdict *d, struct why *w)
 {
-	void *it = NULL;
 	struct bytes name;
-	const struct json_value *v;
-	while (json_next(object, &it, &name, &v)) {
+	const struct json_value *v = NULL;
+	while (json_next(object, &name, &v)) {
 		const struct reply_member *m = reply_member(in, name);
 		enum reply_fault fault = m == NULL ? REPLY_FAULT_FOREIGN : REPLY_FAULTS;
 		enum err e = m == NULL ? ERR_OK : compare_member(r, m, v, d, &fault, w);

@@ -105,8 +105,9 @@ static bool certificate(const struct verify_verdict *d, const struct json_value 
 static bool cabundle(const struct verify_verdict *d, const struct json_value *v)
 {
 	bool same = is_type(v, JSON_ARRAY) && json_size(v) == d->view.n_cabundle;
-	for (size_t i = 0; same && i < d->view.n_cabundle; i++)
-		same = is_base64(json_at(v, i), d->view.cabundle[i]);
+	const struct json_value *one = NULL;
+	for (size_t i = 0; same && json_next(v, NULL, &one); i++)
+		same = is_base64(one, d->view.cabundle[i]);
 	return same;
 }
 
@@ -189,21 +190,19 @@ static bool is_warning(const struct verify_verdict *d, const struct json_value *
 static bool is_steps(const struct json_value *v)
 {
 	bool good = is_type(v, JSON_ARRAY) && json_size(v) <= STEPS_MAX;
-	void *it = NULL;
-	const struct json_value *step;
-	while (good && json_next(v, &it, NULL, &step))
+	const struct json_value *step = NULL;
+	while (good && json_next(v, NULL, &step))
 		good = is_told(step, STEP_MAX);
 	return good;
 }
 
 static bool is_instructions(const struct verify_verdict *d, const struct json_value *v)
 {
-	void *it = NULL;
 	struct bytes name;
-	const struct json_value *member;
+	const struct json_value *member = NULL;
 	bool good = is_type(v, JSON_OBJECT);
 	(void)d;
-	while (good && json_next(v, &it, &name, &member))
+	while (good && json_next(v, &name, &member))
 		good = bytes_is(name, "summary") ? is_told(member, STEP_MAX)
 						 : bytes_is(name, "steps") && is_steps(member);
 	return good;

@@ -133,10 +133,9 @@ static void put_member(struct buf *out, struct bytes name, const struct json_val
 
 static void put_members(const struct client *c, struct buf *out)
 {
-	void *it = NULL;
 	struct bytes name;
-	const struct json_value *v;
-	while (json_next(json_root(c->reply), &it, &name, &v))
+	const struct json_value *v = NULL;
+	while (json_next(json_root(c->reply), &name, &v))
 		if (!bytes_is(name, "success"))
 			put_member(out, name, v);
 }

@@ -81,9 +81,8 @@ enum err nitro_cli_parse(struct bytes text, struct nitro_enclaves *out, struct w
 	const struct json_value *all = json_root(json);
 	if (json_type(all) != JSON_ARRAY)
 		e = strange("it is no array", w);
-	void *it = NULL;
-	const struct json_value *one;
-	while (e == ERR_OK && json_next(all, &it, NULL, &one))
+	const struct json_value *one = NULL;
+	while (e == ERR_OK && json_next(all, NULL, &one))
 		e = read_one(one, &read, w);
 	if (e == ERR_OK)
 		*out = read;

@@ -74,10 +74,9 @@ static void put_json(const struct peer *p, enum err e, const struct why *w, stru
 
 static void put_members(const struct json_value *object, const char *indent, struct buf *out)
 {
-	void *it = NULL;
 	struct bytes name;
-	const struct json_value *v;
-	while (json_next(object, &it, &name, &v)) {
+	const struct json_value *v = NULL;
+	while (json_next(object, &name, &v)) {
 		const size_t before = out->n;
 		buf_put_str(out, indent);
 		buf_put_plain(out, name);

@@ -36,10 +36,9 @@ enum err json_fields(const struct json_value *v, const struct json_field *f, siz
 {
 	if (json_type(v) != JSON_OBJECT)
 		return why_tell(w, ERR_INVALID, "body", "Must be an object, not %s.", json_type_name(json_type(v)));
-	void *it = NULL;
 	struct bytes name;
-	const struct json_value *member;
-	while (json_next(v, &it, &name, &member)) {
+	const struct json_value *member = NULL;
+	while (json_next(v, &name, &member)) {
 		const struct json_field *k = known(name, f, n);
 		if (k == NULL) {
 			char show[JSON_SHOW_SIZE];

@@ -102,30 +102,17 @@ const struct json_value *json_get(const struct json_value *object, const char *k
 	return NULL;
 }
 
-const struct json_value *json_at(const struct json_value *array, size_t i)
-{
-	if (tape_kind(array) != TAPE_ARRAY)
-		return NULL;
-	const struct json_value *at = tape_first(array), *const last = tape_last(array);
-	for (; i > 0 && at < last; i--)
-		at = tape_end(at);
-	return at < last ? at : NULL;
-}
-
-bool json_next(const struct json_value *in, void **it, struct bytes *key, const struct json_value **v)
+bool json_next(const struct json_value *in, struct bytes *key, const struct json_value **v)
 {
 	const bool object = tape_kind(in) == TAPE_OBJECT;
 	if (!object && tape_kind(in) != TAPE_ARRAY)
 		return false;
-	const struct json_value *at = *it != NULL ? tape_end(*it) : tape_first(in);
+	const struct json_value *at = *v != NULL ? tape_end(*v) : tape_first(in);
 	if (at == tape_last(in))
 		return false;
-	if (object) {
+	if (object && key != NULL)
 		*key = tape_string(at);
-		at = tape_end(at);
-	}
-	*v = at;
-	*it = (void *)at;
+	*v = object ? tape_end(at) : at;
 	return true;
 }
 

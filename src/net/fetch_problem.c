@@ -37,13 +37,13 @@ static void put(struct buf *out, const char *before, struct bytes x, const char 
 
 static void put_first_error(struct buf *out, const struct json_value *root)
 {
-	const struct json_value *errors = json_get(root, "errors");
-	if (errors == NULL || json_type(errors) != JSON_ARRAY || json_size(errors) == 0)
+	const struct json_value *errors = json_get(root, "errors"), *first = NULL;
+	if (errors == NULL || json_type(errors) != JSON_ARRAY || !json_next(errors, NULL, &first))
 		return;
-	const struct bytes message = said(json_at(errors, 0), "message");
+	const struct bytes message = said(first, "message");
 	if (message.n == 0)
 		return;
-	const struct bytes field = said(json_at(errors, 0), "field");
+	const struct bytes field = said(first, "field");
 	put(out, ": ", field, "");
 	put(out, ": ", message, "");
 }

@@ -16,13 +16,12 @@ static void must(bool good)
 
 static void look(const struct verify_verdict *d)
 {
-	void *it = NULL;
 	struct bytes key;
-	const struct json_value *v, *root = json_root(d->claims);
+	const struct json_value *v = NULL, *root = json_root(d->claims);
 	enum attest_purpose p;
 	must(attest_purpose_parse(bytes_str(d->purpose), &p));
-	must(json_next(root, &it, &key, &v) && bytes_is(key, "purpose") && bytes_is(json_string(v), d->purpose));
-	while (json_next(root, &it, &key, &v)) {
+	must(json_next(root, &key, &v) && bytes_is(key, "purpose") && bytes_is(json_string(v), d->purpose));
+	while (json_next(root, &key, &v)) {
 		const struct claim *c = claim_find(key);
 		must(c == NULL || ((c->purposes & CLAIM_OF(p)) != 0 && claim_fits(c, json_string(v))));
 	}

@@ -116,10 +116,9 @@ static void check(bool good)
 /* Every member of an accepted reply is one that the server sends in that place, said here once more. */
 static void check_names(const struct json_value *object, const char *const names[])
 {
-	void *it = NULL;
 	struct bytes name;
-	const struct json_value *v;
-	while (json_next(object, &it, &name, &v)) {
+	const struct json_value *v = NULL;
+	while (json_next(object, &name, &v)) {
 		size_t i = 0;
 		while (names[i] != NULL && !bytes_is(name, names[i]))
 			i++;

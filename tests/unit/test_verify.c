@@ -270,16 +270,26 @@ static const char *const members[] = {"verified",
 				      "claims"};
 enum { MEMBERS = sizeof members / sizeof members[0], FIRST_FACT = 7 };
 
+/* The i-th element, NULL if there are fewer. */
+static const struct json_value *element(const struct json_value *array, size_t i)
+{
+	const struct json_value *v = NULL;
+	do
+		if (!json_next(array, NULL, &v))
+			return NULL;
+	while (i-- > 0);
+	return v;
+}
+
 static void has_the_members(const struct json *j)
 {
-	void *it = NULL;
 	struct bytes key;
-	const struct json_value *v;
+	const struct json_value *v = NULL;
 	for (size_t i = 0; i < MEMBERS; i++) {
-		assert_true(json_next(json_root(j), &it, &key, &v));
+		assert_true(json_next(json_root(j), &key, &v));
 		assert_true(bytes_is(key, members[i]));
 	}
-	assert_false(json_next(json_root(j), &it, &key, &v));
+	assert_false(json_next(json_root(j), &key, &v));
 }
 
 static void is_text(const struct json_value *v, const char *text)
@@ -304,9 +314,9 @@ static void the_verdict_as_json_tells_all_facts(void **s)
 	is_text(member(j, "code"), "verified");
 	assert_int_equal(json_type(member(j, "field")), JSON_NULL);
 	assert_int_equal(json_size(member(j, "checks")), CHECK_COUNT);
-	is_text(json_get(json_at(member(j, "checks"), CHECK_CHAIN), "name"), "certificate_chain");
-	is_text(json_get(json_at(member(j, "checks"), CHECK_CHAIN), "result"), "pass");
-	is_text(json_get(json_at(member(j, "checks"), CHECK_NONCE), "result"), "not_asked");
+	is_text(json_get(element(member(j, "checks"), CHECK_CHAIN), "name"), "certificate_chain");
+	is_text(json_get(element(member(j, "checks"), CHECK_CHAIN), "result"), "pass");
+	is_text(json_get(element(member(j, "checks"), CHECK_NONCE), "result"), "not_asked");
 	is_text(member(j, "module_id"), "i-0-enc1");
 	assert_int_equal(json_size(member(j, "pcrs")), 17);
 	is_text(json_get(member(j, "pcrs"), "1"), "11111111111111111111111111111111111111111111111111111111"
@@ -326,7 +336,7 @@ static void the_verdict_as_json_tells_all_facts(void **s)
 	is_text(member(j, "verified_at"), "2026-01-01T12:00:07Z");
 	is_text(member(j, "identity"), "compared");
 	assert_int_equal(json_size(member(j, "pcrs_compared")), 2);
-	assert_int_equal(json_int(json_at(member(j, "pcrs_compared"), 1)), 31);
+	assert_int_equal(json_int(element(member(j, "pcrs_compared"), 1)), 31);
 	is_text(member(j, "purpose"), "attestation");
 	is_text(json_get(member(j, "claims"), "agent"), "a");
 	json_free(j);
@@ -344,7 +354,7 @@ static void without_a_signature_that_holds_no_fact_is_told(void **s)
 	is_text(member(j, "code"), "signature_invalid");
 	for (size_t i = FIRST_FACT; i < MEMBERS; i++)
 		assert_int_equal(json_type(member(j, members[i])), JSON_NULL);
-	is_text(json_get(json_at(member(j, "checks"), CHECK_PCRS), "result"), "not_reached");
+	is_text(json_get(element(member(j, "checks"), CHECK_PCRS), "result"), "not_reached");
 	json_free(j);
 	assert_int_equal(verify_verdict_user_data(t->d).n, 0);
 }
