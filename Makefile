@@ -128,6 +128,7 @@ $B/unit/%.o: tests/unit/%.c $B/flags
 
 # It makes allocations fail.
 $B/unit/test_json: LDFLAGS_ALL += -Wl,--wrap=malloc
+$B/unit/test_json_tape: LDFLAGS_ALL += -Wl,--wrap=malloc,--wrap=free
 
 $B/unit/%: $B/unit/%.o $B/libattestd.a
 	$(call say,LINK,$@)

@@ -15,7 +15,7 @@ struct reader {
 	struct json_value *root;
 	struct level open[JSON_DEPTH_MAX];
 	size_t depth;
-	uint32_t stop; /* the name that is known to be there twice, or 0 */
+	uint32_t repeated; /* the name that is known to have been there before, or 0 */
 };
 
 static enum err begin_container(struct reader *r, bool object)
@@ -50,12 +50,6 @@ static enum err read_value(struct reader *r)
 	return e;
 }
 
-static enum err repeated(const struct lex *l, size_t at, struct bytes name)
-{
-	char show[JSON_SHOW_SIZE];
-	return lex_fault(l, at, "duplicate key \"%s\"", json_show(name, show));
-}
-
 static enum err read_name(struct reader *r)
 {
 	struct lex *l = &r->lex;
@@ -68,8 +62,9 @@ static enum err read_name(struct reader *r)
 	const enum err e = lex_string(l);
 	if (e != ERR_OK)
 		return e;
-	if (r->stop != 0 && name == r->root + r->stop)
-		return repeated(l, at, tape_string(name));
+	char show[JSON_SHOW_SIZE];
+	if (r->repeated != 0 && name == r->root + r->repeated)
+		return lex_fault(l, at, "duplicate key \"%s\"", json_show(tape_string(name), show));
 	if (in->n > 0 && order_compare(tape_string(r->root + in->name), tape_string(name), 0) >= 0)
 		in->in_order = false;
 	in->name = (uint32_t)(name - r->root);
@@ -80,18 +75,28 @@ static enum err read_name(struct reader *r)
 	return ERR_OK;
 }
 
-/* Puts the names of an object that is not closed yet in order, where the next value would go. True if two are the
- * same. */
-static bool gather(struct reader *r, const struct level *in)
+/* Behind the members go their names in order, where that is not their own or they are many. */
+static enum err end_object(struct reader *r, const struct level *in)
 {
-	const struct json_value *object = r->root + in->at, *at = object + 2;
-	struct json_value *names = r->lex.to;
+	struct json_value *object = r->root + in->at, *names = r->lex.to;
+	if (in->n == 0) {
+		r->lex.to = object + 1;
+		return ERR_OK;
+	}
+	const bool order = !in->in_order || in->n >= TAPE_WIDE;
+	object[1].word = (uint32_t)in->n << 1 | order;
+	if (!order)
+		return ERR_OK;
+	r->lex.to += in->n;
+	const struct json_value *at = object + 2;
 	for (size_t i = 0; i < in->n; i++) {
 		names[i].word = (uint32_t)(at - object);
-		if (i + 1 < in->n) /* the last value may not be whole yet */
-			at = tape_end(tape_end(at));
+		at = tape_end(tape_end(at));
 	}
-	return !in->in_order && order_names(object, names, in->n);
+	if (in->in_order || !order_names(object, names, in->n))
+		return ERR_OK;
+	r->repeated = in->at + order_repeated(object, names, in->n);
+	return why_set(r->lex.why, ERR_INVALID, "a duplicate key"); /* where, is found out by reading once more */
 }
 
 static enum err end_container(struct reader *r)
@@ -99,15 +104,9 @@ static enum err end_container(struct reader *r)
 	struct lex *l = &r->lex;
 	const struct level *in = &r->open[r->depth - 1];
 	struct json_value *v = r->root + in->at;
-	if (in->object && in->n == 0) {
-		l->to = v + 1;
-	} else if (in->object) {
-		const bool order = !in->in_order || in->n >= TAPE_WIDE;
-		v[1].word = (uint32_t)in->n << 1 | order;
-		if (order && gather(r, in))
-			return why_set(l->why, ERR_INVALID, "a duplicate key"); /* which, is found out below */
-		l->to += order ? in->n : 0;
-	}
+	const enum err e = in->object ? end_object(r, in) : ERR_OK;
+	if (e != ERR_OK)
+		return e;
 	v->word = (uint32_t)(l->to - v - 1) << TAPE_KIND_BITS | (in->object ? TAPE_OBJECT : TAPE_ARRAY);
 	r->depth--;
 	l->at++;
@@ -160,31 +159,15 @@ static enum err read_all(struct reader *r)
 	return ERR_OK;
 }
 
-/* Names are compared when their object ends, and a text is judged by its first fault: so, of what was read of a faulty
- * text, the first name that was there before in an object that has not ended. 0 if there is none. */
-static uint32_t first_repeated(struct reader *r)
-{
-	uint32_t first = 0;
-	for (size_t i = 0; i < r->depth; i++) {
-		const struct level *in = &r->open[i];
-		if (!in->object || !gather(r, in))
-			continue;
-		const uint32_t at = in->at + order_repeated(r->root + in->at, r->lex.to, in->n);
-		if (first == 0 || at < first)
-			first = at;
-	}
-	return first;
-}
-
-static enum err read_document(struct json *j, struct bytes text, uint32_t *stop, struct why *w)
+static enum err read_document(struct json *j, struct bytes text, uint32_t *repeated, struct why *w)
 {
 	struct reader r; /* not zeroed: `open` is large, and what of it counts is below depth */
 	r.lex = (struct lex){.text = text, .to = j->root, .number = BUF_INIT(text.n), .why = w};
 	r.root = j->root;
 	r.depth = 0;
-	r.stop = *stop;
+	r.repeated = *repeated;
 	const enum err e = read_all(&r);
-	*stop = e == ERR_INVALID && *stop == 0 ? first_repeated(&r) : 0;
+	*repeated = r.repeated;
 	const size_t n = (size_t)(r.lex.to - j->root) + r.lex.unfinished;
 	j->n = n > j->n ? n : j->n;
 	buf_free(&r.lex.number);
@@ -200,10 +183,10 @@ enum err json_parse(struct json **out, struct bytes text, struct why *w)
 	if (j == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for a JSON text");
 	j->n = 0;
-	uint32_t stop = 0;
-	enum err e = read_document(j, text, &stop, w);
-	if (stop != 0)
-		e = read_document(j, text, &stop, w);
+	uint32_t repeated = 0;
+	enum err e = read_document(j, text, &repeated, w);
+	if (repeated != 0)
+		e = read_document(j, text, &repeated, w);
 	if (e == ERR_OK) {
 		*out = j;
 		return ERR_OK;

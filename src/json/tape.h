@@ -12,9 +12,10 @@
  *           order, the distance of its string from the object. It is there if the members are not in that order, or
  *           are so many that a name should not be looked for one by one (TAPE_WIDE)
  *
- * No token of the text takes more words than it has bytes, counting the separator behind it, but for a brace, which
- * borrows one of the name behind it. (The most that a whole text takes is three quarters of that, 3 bytes of memory a
- * byte: {"b":0,"a":{"b":0,"a":...}}.)
+ * What has been read of a text takes at most TAPE_SPARE words more than it has bytes: nothing takes more than its bytes
+ * but an opening brace, which takes two words (`{`, or `[[[{`). A name takes two words less than its bytes and its
+ * colon, one of them for the brace, one for its place in the order; and `{}` takes one. A whole text takes at most
+ * three bytes of memory for each of its own, and one more: {"b":0,"a":{"b":0,"a":...0}}.
  */
 #ifndef ATTESTD_JSON_TAPE_H
 #define ATTESTD_JSON_TAPE_H
@@ -40,7 +41,7 @@ enum {
 	TAPE_KIND_BITS = 2,
 	TAPE_ATOM_BITS = 5,	      /* the kind's and the atom's */
 	TAPE_INT_MAX = (1 << 26) - 1, /* fits above them; and so does what is one further below 0 */
-	TAPE_SPARE = 8,		      /* words that a text may take beyond its bytes: the last token has no separator */
+	TAPE_SPARE = 1,		      /* words that a text may take beyond its bytes */
 };
 
 static inline enum tape_kind tape_kind(const struct json_value *v)
