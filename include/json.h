@@ -4,7 +4,7 @@
  * malformed UTF-8, NaN and infinities, numbers that do not survive a round trip (integers beyond 64 bits signed,
  * reals that overflow, non-zero reals that become zero), trailing bytes, a BOM, nesting deeper than JSON_DEPTH_MAX.
  * Errors say where: line, column, and what was wrong, fit to be shown to the sender. Memory that held values is wiped
- * when it is freed. Thread-safe as long as one document is used by one thread at a time.
+ * when it is freed. A document is only read once it is parsed, by any number of threads at once.
  *
  * The canonical form of a value is byte for byte Python's json.dumps(value, sort_keys=True): separators ", " and ": ",
  * keys in code-point order, \uXXXX in lower case for everything outside 0x20-0x7e (so DEL too; surrogate pairs above
@@ -17,7 +17,7 @@
 
 enum {
 	JSON_DEPTH_MAX = 512,
-	JSON_TEXT_MAX = 1 << 30, /* bytes of a text */
+	JSON_TEXT_MAX = 1 << 30, /* bytes of a text; the maximum of max_body (keys.def) */
 };
 
 struct json;	   /* a document, owning its values */
@@ -30,9 +30,9 @@ enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_INT, JSON_REAL, JSON_STR
 #define JSON_BOOL      (JSON_BIT(JSON_TRUE) | JSON_BIT(JSON_FALSE))
 #define JSON_ANY       (JSON_BIT(JSON_OBJECT + 1) - 1)
 
-/* ERR_INVALID with a told why on bad text (field: "body"), ERR_MEMORY. The document holds copies, so the text may go at
- * once. It takes at most 3 bytes of memory for each of the text's, and some 1.2 for a text as it is usual; 4 are asked
- * of the system. */
+/* ERR_INVALID with a told why (field: "body") on bad text, and on one of more than JSON_TEXT_MAX bytes; ERR_MEMORY. The
+ * document holds copies, so the text may go at once. It takes at most 3 bytes of memory for each of the text's, and
+ * some 1.2 for a text as it is usual; 4 are asked of the system. */
 enum err json_parse(struct json **out, struct bytes text, struct why *w) MUST_USE;
 void json_free(struct json *j); /* NULL is fine */
 const struct json_value *json_root(const struct json *j);

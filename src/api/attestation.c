@@ -49,7 +49,7 @@ static void free_rest(struct loop_job *j)
 	free_op((struct op *)j);
 }
 
-/* Wiping and freeing a million values takes long enough to be felt by others. */
+/* Wiping hundreds of MiB takes long enough to be felt by others. */
 static void let_go(void *ctx)
 {
 	struct op *op = ctx;

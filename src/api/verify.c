@@ -60,7 +60,7 @@ static enum err judge(struct op *op, const struct json_value *document, const st
 	return verify_input(v, json_string(document), VERIFY_AUTO, &p, out, w);
 }
 
-/* Everything, down to the freeing of what may be a million values, happens on the worker. */
+/* Everything, down to the wiping of what may be hundreds of MiB, happens on the worker. */
 static void work(struct http_job *j)
 {
 	struct op *op = (struct op *)j;

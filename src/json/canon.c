@@ -111,8 +111,8 @@ static void write_escape(struct json_canon *c)
 		at = put_unicode(c, at, 0xdc00 + (cp & 0x3ff));
 	}
 	end_piece(c, at);
-	n = n == 0 ? 1
-		   : n; /* a document's strings are well-formed; the 1 keeps even others from being an endless loop */
+	if (n == 0) /* a document's strings are well-formed; even others must not be an endless loop */
+		n = 1;
 	c->string = bytes_of(c->string.p + n, c->string.n - n);
 }
 

@@ -1,5 +1,5 @@
 /* fields.c - a request's body: an object with known members and nothing else. */
-#include "tape.h"
+#include "lex.h"
 
 /* "Must be true or false.", "Must be a string or null.": the order in which a person would say it. */
 static enum err wrong_type(const struct json_field *f, struct why *w)

@@ -13,6 +13,10 @@ struct lex {
 	struct why *why;
 };
 
+enum { JSON_SHOW_MAX = 40, JSON_SHOW_SIZE = JSON_SHOW_MAX + 4 };
+/* Makes a piece of somebody's text fit for a message: at most JSON_SHOW_MAX printable characters, then "...". */
+const char *json_show(struct bytes text, char out[JSON_SHOW_SIZE]);
+
 /* A told ERR_INVALID that begins with the line and column of text.p[at]. */
 enum err lex_fault(const struct lex *l, size_t at, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The same for whatever is at l->at: what stands there instead of what was expected. */

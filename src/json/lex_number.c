@@ -83,7 +83,7 @@ static bool mantissa_zero(struct bytes text)
 	return true;
 }
 
-static enum err read_slowly(struct lex *l, struct bytes text, double *out)
+static enum err read_strtod(struct lex *l, struct bytes text, double *out)
 {
 	char few[NUMBER_SHORT];
 	const char *s = few;
@@ -116,7 +116,7 @@ static enum err put_real(struct lex *l, const struct number *n)
 	}
 	const bool zero = all ? d.digits == 0 : mantissa_zero(text_of(l, n));
 	if (!zero && !(all && number_nearest(d.digits, exponent, &v))) {
-		const enum err e = read_slowly(l, text_of(l, n), &v);
+		const enum err e = read_strtod(l, text_of(l, n), &v);
 		if (e != ERR_OK)
 			return e;
 		if (!isfinite(v))

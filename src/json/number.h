@@ -32,6 +32,6 @@ enum { NUMBER_POWER_MIN = -326, NUMBER_POWER_MAX = 324 };
 struct number_power {
 	uint64_t high, low;
 };
-extern const struct number_power number_powers[]; /* of NUMBER_POWER_MIN first */
+extern const struct number_power number_powers[NUMBER_POWER_MAX - NUMBER_POWER_MIN + 1]; /* of NUMBER_POWER_MIN first */
 
 #endif

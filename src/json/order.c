@@ -1,7 +1,8 @@
 /* order.c - the names of an object in order: by code points, which is the order of UTF-8's bytes.
  *
  * Sorted byte by byte from the front, so the work is bounded by the bytes of the names, however a stranger chose them;
- * and in place, so that nothing can fail.
+ * and in place, so that nothing can fail: the American flag sort of Peter McIlroy, Keith Bostic and Douglas McIlroy
+ * ("Engineering radix sort", 1993), and for few names an insertion sort.
  */
 #include "tape.h"
 

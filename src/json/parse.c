@@ -194,3 +194,11 @@ enum err json_parse(struct json **out, struct bytes text, struct why *w)
 	json_free(j);
 	return e;
 }
+
+void json_free(struct json *j)
+{
+	if (j == NULL)
+		return;
+	mem_wipe(j, sizeof *j + j->n * sizeof j->root[0]);
+	free(j);
+}

@@ -2,7 +2,7 @@
 #include "number.h"
 
 /* clang-format off */
-const struct number_power number_powers[] = {
+const struct number_power number_powers[NUMBER_POWER_MAX - NUMBER_POWER_MIN + 1] = {
 	{0x84a57695fe98746d, 0x014bb630f7604b58}, {0xa5ced43b7e3e9188, 0x419ea3bd35385e2e},
 	{0xcf42894a5dce35ea, 0x52064cac828675ba}, {0x818995ce7aa0e1b2, 0x7343efebd1940994},
 	{0xa1ebfb4219491a1f, 0x1014ebe6c5f90bf9}, {0xca66fa129f9b60a6, 0xd41a26e077774ef7},

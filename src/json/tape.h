@@ -161,10 +161,4 @@ bool order_names(const struct json_value *object, struct json_value *names, size
 /* Of names in order, the first in the text that was there before; 0 if there is none. */
 uint32_t order_repeated(const struct json_value *object, const struct json_value *names, size_t n);
 
-/* ---- values.c ---- */
-
-enum { JSON_SHOW_MAX = 40, JSON_SHOW_SIZE = JSON_SHOW_MAX + 4 };
-/* Makes a piece of somebody's text fit for a message: at most JSON_SHOW_MAX printable characters, then "...". */
-const char *json_show(struct bytes text, char out[JSON_SHOW_SIZE]);
-
 #endif

@@ -1,18 +1,6 @@
 /* values.c - a document's values, as json.h shows them. */
 #include "tape.h"
 
-#include <stdlib.h>
-
-#include "base/utf8.h"
-
-void json_free(struct json *j)
-{
-	if (j == NULL)
-		return;
-	mem_wipe(j, sizeof *j + j->n * sizeof j->root[0]);
-	free(j);
-}
-
 const struct json_value *json_root(const struct json *j)
 {
 	return j->root;
@@ -114,28 +102,4 @@ bool json_next(const struct json_value *in, struct bytes *key, const struct json
 		*key = tape_string(at);
 	*v = object ? tape_end(at) : at;
 	return true;
-}
-
-const char *json_show(struct bytes text, char out[JSON_SHOW_SIZE])
-{
-	static const char hex[] = "0123456789abcdef";
-	size_t n = 0, len;
-	for (size_t i = 0; i < text.n; i += len) {
-		const uint8_t *p = text.p + i;
-		const char escaped[4] = {'\\', 'x', hex[*p >> 4], hex[*p & 15]};
-		uint32_t cp;
-		len = utf8_next(p, text.n - i, &cp);
-		const bool plain = len > 0 && cp >= 0x20 && !(cp >= 0x7f && cp <= 0x9f);
-		if (len == 0)
-			len = 1;
-		if (n + (plain ? len : sizeof escaped) > JSON_SHOW_MAX) {
-			memcpy(out + n, "...", 3);
-			n += 3;
-			break;
-		}
-		memcpy(out + n, plain ? (const char *)p : escaped, plain ? len : sizeof escaped);
-		n += plain ? len : sizeof escaped;
-	}
-	out[n] = '\0';
-	return out;
 }
