@@ -267,6 +267,42 @@ static void a_repeated_key_is_found_among_many(void **state)
 	}
 }
 
+/* `many` names that begin with `shared`, and `shared` itself twice, at these places among them. */
+static void assert_found(int shared, int many, int first, int second)
+{
+	struct buf text = BUF_INIT(1 << 16);
+	char want[64], begin[128];
+	size_t column = 0;
+	memset(begin, 'a', sizeof begin);
+	buf_put_str(&text, "[{\"outer\":{");
+	for (int i = 0; i < many + 2; i++) {
+		const bool itself = i == first || i == second;
+		buf_put_str(&text, i == 0 ? "" : ",");
+		if (i == second)
+			column = text.n + 1;
+		buf_printf(&text, "\"%.*s", shared, begin);
+		if (!itself)
+			buf_printf(&text, "%d", i * 37 % 101);
+		buf_put_str(&text, "\":{}");
+	}
+	buf_put_str(&text, "}}]");
+	(void)snprintf(want, sizeof want, "line 1, column %zu: duplicate key \"", column);
+	struct why w = {.text = ""};
+	struct json *j = NULL;
+	assert_int_equal(json_parse(&j, buf_bytes(&text), &w), ERR_INVALID);
+	assert_int_equal(strncmp(w.text, want, strlen(want)), 0);
+	buf_free(&text);
+}
+
+static void a_repeated_key_is_found_among_those_that_begin_with_it(void **state)
+{
+	(void)state;
+	for (int shared = 0; shared <= 100; shared += shared == 1 ? 99 : 1)
+		for (int many = 1; many <= 100; many = many * 2 + 1)
+			for (int first = 0; first <= many; first += 3)
+				assert_found(shared, many, first, first + 1 + (first * 5) % (many - first + 1));
+}
+
 static void members_of_wide_objects_are_found(void **state)
 {
 	(void)state;
@@ -493,6 +529,7 @@ int main(void)
 		cmocka_unit_test(a_text_has_a_greatest_length),
 		cmocka_unit_test(the_first_fault_is_told),
 		cmocka_unit_test(a_repeated_key_is_found_among_many),
+		cmocka_unit_test(a_repeated_key_is_found_among_those_that_begin_with_it),
 		cmocka_unit_test(members_of_wide_objects_are_found),
 		cmocka_unit_test(what_is_of_another_type_holds_nothing),
 		cmocka_unit_test(fields_are_found),
