@@ -40,7 +40,7 @@ static void free_values(struct loop_job *j)
 	json_free(op->api.json);
 	op->api.json = NULL;
 	buf_free(&op->api.body);
-	/* The allocator would keep some of it, up to 32 MiB, for ever. */
+	/* The allocator would keep some of it for ever. */
 	(void)malloc_trim(0);
 }
 

@@ -80,7 +80,7 @@ static void work(struct http_job *j)
 	verify_verdict_free(verdict);
 	json_free(op->api.json);
 	op->api.json = NULL;
-	/* The allocator would keep some of it, up to 32 MiB, for ever. */
+	/* The allocator would keep some of it for ever. */
 	if (op->api.heavy)
 		(void)malloc_trim(0);
 }

@@ -2,6 +2,10 @@
 #include "lex.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
+
+/* From so many bytes on a document has pages of its own, which are not reserved, and none of which stays with malloc. */
+enum { PAGED = 8 * 1024 * 1024 };
 
 /* An array or object that is not closed yet. Places are distances from the root. */
 struct level {
@@ -174,15 +178,26 @@ static enum err read_document(struct json *j, struct bytes text, uint32_t *repea
 	return e;
 }
 
+/* For as many words as the text may take; it mostly takes a third of them, so that none are to be reserved. */
+static struct json *take(size_t text_n)
+{
+	const size_t size = sizeof(struct json) + (text_n + TAPE_SPARE) * sizeof(struct json_value);
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	struct json *j = size < PAGED ? malloc(size) : mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+	if (j == NULL || j == MAP_FAILED)
+		return NULL;
+	j->size = size;
+	j->n = 0;
+	return j;
+}
+
 enum err json_parse(struct json **out, struct bytes text, struct why *w)
 {
 	if (text.n > JSON_TEXT_MAX)
 		return why_tell(w, ERR_INVALID, "body", "the text is longer than %d bytes", JSON_TEXT_MAX);
-	/* What is not needed of this is never touched. */
-	struct json *j = malloc(sizeof *j + (text.n + TAPE_SPARE) * sizeof j->root[0]);
+	struct json *j = take(text.n);
 	if (j == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for a JSON text");
-	j->n = 0;
 	uint32_t repeated = 0;
 	enum err e = read_document(j, text, &repeated, w);
 	if (repeated != 0)
@@ -199,6 +214,10 @@ void json_free(struct json *j)
 {
 	if (j == NULL)
 		return;
+	const size_t size = j->size;
 	mem_wipe(j, sizeof *j + j->n * sizeof j->root[0]);
-	free(j);
+	if (size < PAGED)
+		free(j);
+	else
+		(void)munmap(j, size);
 }

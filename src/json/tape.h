@@ -30,7 +30,8 @@ struct json_value {
 };
 
 struct json {
-	size_t n; /* words */
+	size_t size; /* bytes of memory, of which few may ever be touched */
+	size_t n;    /* words */
 	struct json_value root[];
 };
 
