@@ -78,8 +78,8 @@ static inline void buf_put(struct buf *b, const void *p, size_t n)
 	uint8_t *to = n > 0 ? buf_reserve(b, n) : NULL;
 	if (to == NULL)
 		return;
-	/* cppcheck does not see that a caller's bytes are written while their number is found out.
-	 * cppcheck-suppress uninitvar */
+	/* cppcheck does not see that a caller's bytes are written while their number is found out. */
+	/* cppcheck-suppress uninitvar */
 	memcpy(to, p, n);
 	b->n += n;
 }

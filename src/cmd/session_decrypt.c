@@ -198,8 +198,8 @@ static enum err ask(struct decrypting *x, struct why *w)
 	struct buf body = BUF_INIT(0), reply = BUF_INIT(0);
 	enum err e;
 	if ((e = put_request(x, &body, w)) == ERR_OK &&
-	    (e = session_ask(&x->way.server, "POST", "/decrypt", buf_bytes(&body), remote_echo_max(body.n), &reply, w)) ==
-		    ERR_OK)
+	    (e = session_ask(&x->way.server, "POST", "/decrypt", buf_bytes(&body), remote_echo_max(body.n), &reply,
+			     w)) == ERR_OK)
 		e = read_reply(x, buf_bytes(&reply), w);
 	buf_free(&body);
 	buf_free(&reply);

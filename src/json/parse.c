@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* From so many bytes on a document has pages of its own, which are not reserved, and none of which stays with malloc. */
+/* From so many bytes on a document has pages of its own, which are not reserved, and none of which stays with malloc.
+ */
 enum { PAGED = 8 * 1024 * 1024 };
 
 /* An array or object that is not closed yet. Places are distances from the root. */
