@@ -199,10 +199,9 @@ def test_replies_around_the_length_that_is_kept(server, session):
 def test_chunked_uploads(server, session, size):
     body = json.dumps(session.plain("zwölf " * 10_000 if size > 7 else "zwölf")).encode()
     with Wire(server) as w:
-        for _ in range(2):
-            reply = w.send(head("POST", "/encrypt", JSON, "Transfer-Encoding: chunked") + chunked(body, size)).reply()
-            assert reply.status == 200
-            assert json.dumps(session.plain(session.open(reply.json()))).encode() == body
+        reply = w.send(head("POST", "/encrypt", JSON, "Transfer-Encoding: chunked") + chunked(body, size)).reply()
+        assert reply.status == 200 and reply.headers["Connection"] == "close"
+        assert json.dumps(session.plain(session.open(reply.json()))).encode() == body
 
 
 def test_chunk_extensions_change_nothing(server, session):
@@ -211,7 +210,6 @@ def test_chunk_extensions_change_nothing(server, session):
         reply = w.send(head("POST", "/encrypt", JSON, "Transfer-Encoding: chunked")
                        + b"%x;a=b\r\n%s\r\n0\r\n\r\n" % (len(body), body)).reply()
         assert session.open(reply.json()) == "x"
-        assert w.send(head()).reply().status == 200
 
 
 @pytest.mark.parametrize("behind", range(1, 8))
@@ -224,7 +222,26 @@ def test_the_end_of_a_chunked_body_may_come_in_two_pieces(server, session, behin
         assert server.get("/health").status == 200  # by when the loop has read the first piece
         w.send(data[-behind:])
         assert session.open(w.reply().json()) == "x"
-        assert w.send(head()).reply().status == 200
+
+
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])
+@pytest.mark.parametrize("line", [b":x", b"\0x", b"", b"X: y", b" x"])
+def test_nothing_behind_a_chunked_body_is_another_request(server, session, line, kind, at):
+    """libmicrohttpd takes some lines that are not empty for the one that ends the body."""
+    body = json.dumps(session.plain("x")).encode()
+    with Wire(server) as w:
+        w.send(head("POST", "/encrypt", f"Content-Type: {kind}", "Transfer-Encoding: chunked")
+               + b"%x\r\n%s\r\n0\r\n" % (len(body), body) + line[:at])
+        assert server.get("/health").status == 200
+        got = b""
+        try:
+            w.send(line[at:] + b"\r\n" + head("GET", "/openapi.yaml"))
+            while more := w.socket.recv(65536):
+                got += more
+        except OSError:
+            pass  # it had closed already, with these bytes unread
+        assert got.count(b"HTTP/1.1 ") <= 1 and b"openapi: " not in got
 
 
 @pytest.mark.parametrize("line", [b"Transfer-Encoding: chunked", b" chunked", b"X: y"])
@@ -268,7 +285,7 @@ def test_expect_100_continue(server, session):
             w.send(head("POST", "/encrypt", JSON, how, "Expect: 100-continue"))
             assert w.reply().status == 100
             assert session.open(w.send(sent).reply().json()) == "x"
-            assert w.send(head()).reply().status == 200
+            assert w.closed() if how.startswith("T") else w.send(head()).reply().status == 200
 
 
 @pytest.mark.parametrize("lines, status", [

@@ -1,5 +1,6 @@
 """Every cap at its limit and one past it; what outsiders use up is never what local callers need."""
 
+import contextlib
 import http.client
 import json
 import time
@@ -66,36 +67,49 @@ def small(tmp_path_factory):
 
 # ---- one body ----
 
-@pytest.mark.parametrize("framing", ["length", "chunks", "one chunk"])
-def test_a_body_at_the_limit_and_one_past_it(small, framing):
-    def send(w, body):
-        if framing == "length":
-            return w.send(post("/attestation", body)).reply()
-        size = 1000 if framing == "chunks" else len(body)
-        return w.send(head("POST", "/attestation", JSON, "Transfer-Encoding: chunked") + chunked(body, size)).reply()
+@pytest.fixture
+def sender():
+    """Sends bodies over one connection, or, chunked, over one each: such a request is the last on its connection."""
+    with contextlib.ExitStack() as open_wires:
+        kept = {}
 
-    with Wire(small) as w:
-        assert send(w, body_of(MAX_BODY)).status == 200
-        reply = send(w, body_of(MAX_BODY + 1))
-        assert (reply.status, reply.code) == (413, "body_too_large")
-        assert str(MAX_BODY) in reply.json()["detail"]
-        assert send(w, body_of(MAX_BODY + DISCARD // 2)).status == 413
-        assert send(w, body_of(20)).status == 200  # the connection was worth keeping
+        def send(server, path, body, framing, at=None):
+            if framing == "length" and not kept:
+                kept[0] = open_wires.enter_context(Wire(server, at))
+            if framing == "length":
+                return kept[0].send(post(path, body)).reply()
+            size = 1000 if framing == "chunks" else len(body)
+            w = open_wires.enter_context(Wire(server, at))
+            reply = w.send(head("POST", path, JSON, "Transfer-Encoding: chunked") + chunked(body, size)).reply()
+            assert w.closed()
+            return reply
+
+        yield send
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks", "one chunk"])
+def test_a_body_at_the_limit_and_one_past_it(small, sender, framing):
+    def send(body):
+        return sender(small, "/attestation", body, framing)
+
+    assert send(body_of(MAX_BODY)).status == 200
+    reply = send(body_of(MAX_BODY + 1))
+    assert (reply.status, reply.code) == (413, "body_too_large")
+    assert str(MAX_BODY) in reply.json()["detail"]
+    assert send(body_of(MAX_BODY + DISCARD // 2)).status == 413
+    assert send(body_of(20)).status == 200  # the connection was worth keeping
     until(lambda: metric(small, "http_inflight_bytes") == 0)
 
 
 @pytest.mark.parametrize("framing", ["length", "chunks"])
-def test_a_public_body_at_the_limit_and_one_past_it(small, user, framing):
-    def send(w, body):
-        if framing == "length":
-            return w.send(post("/key-exchange", body)).reply()
-        return w.send(head("POST", "/key-exchange", JSON, "Transfer-Encoding: chunked") + chunked(body, 1000)).reply()
+def test_a_public_body_at_the_limit_and_one_past_it(small, sender, user, framing):
+    def send(body):
+        return sender(small, "/key-exchange", body, framing, small.public)
 
-    with Wire(small, small.public) as w:
-        assert send(w, key_exchange_of(PUBLIC_BODY, user.pem)).status == 200
-        reply = send(w, key_exchange_of(PUBLIC_BODY + 1, user.pem))
-        assert (reply.status, reply.code) == (413, "body_too_large")
-        assert send(w, key_exchange_of(2000, user.pem)).status == 200
+    assert send(key_exchange_of(PUBLIC_BODY, user.pem)).status == 200
+    reply = send(key_exchange_of(PUBLIC_BODY + 1, user.pem))
+    assert (reply.status, reply.code) == (413, "body_too_large")
+    assert send(key_exchange_of(2000, user.pem)).status == 200
     # The same body is no longer too long for a local caller.
     assert small.post("/key-exchange", key_exchange_of(PUBLIC_BODY + 1, user.pem)).status == 200
 
