@@ -19,7 +19,7 @@
 #include "start_tls.h"
 #include "stores.h"
 
-enum { SWEEP_MS = 1000, SWEEP_AGAIN_MS = 5, SWEEP_SLICE = 64, WIPE_MS = 250 };
+enum { SWEEP_MS = 1000, SWEEP_AGAIN_MS = 2, SWEEP_SLICE = 16, WIPE_MS = 250 };
 enum { SPARE_DESCRIPTORS = 64, TLS_DESCRIPTORS = 2 /* of a connection, beside its own: a pair of sockets */ };
 enum { PEER_INFLIGHT = 4 << 20 }; /* request bytes that peers may hold, reports and all */
 
