@@ -317,8 +317,8 @@ enum err guard_check(struct http_req *r, const char *method, const char *version
 	enum err e = check_whole(r, &h, method, version, w);
 	if (e != ERR_OK || (e = check_framing(r, &h, version, w)) != ERR_OK)
 		return e;
-	/* libmicrohttpd takes a line that begins with a NUL, and at times one that begins with a colon, for the end of a
-	 * chunked body, and what follows for the next request; nothing tells us of it. */
+	/* libmicrohttpd takes a line that begins with a NUL, and at times one that begins with a colon, for the end of
+	 * a chunked body, and what follows for the next request; nothing tells us of it. */
 	r->close = h.encodings == 1;
 	if (!is_token(bytes_str(method)))
 		return why_tell(w, ERR_MALFORMED, NULL, "The method is not a token.");
