@@ -166,7 +166,7 @@ static enum err read_all(struct reader *r)
 
 static enum err read_document(struct json *j, struct bytes text, uint32_t *repeated, struct why *w)
 {
-	struct reader r; /* not zeroed: `open` is large, and what of it counts is below depth */
+	NOT_ZEROED struct reader r; /* `open` is large, and what of it counts is below depth */
 	r.lex = (struct lex){.text = text, .to = j->root, .number = BUF_INIT(text.n), .why = w};
 	r.root = j->root;
 	r.depth = 0;
