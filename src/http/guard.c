@@ -131,7 +131,7 @@ static enum err check_whole(const struct http_req *r, struct headers *h, const c
 	h->next = version + strlen(version) + EOL;
 	(void)MHD_get_connection_values_n(r->mc, MHD_HEADER_KIND, on_header, h);
 	if (h->lost || info == NULL || r->received_at != method + strlen(method) + 1 ||
-	    version != r->received_at + strlen(r->target) + 1 || h->next + EOL != method + info->header_size)
+	    version != r->received_at + r->target_n + 1 || h->next + EOL != method + info->header_size)
 		return why_tell(w, ERR_MALFORMED, NULL,
 				"The header holds a NUL, a folded line, a line without a name, a line that does not "
 				"end with CR and LF, or a space too many.");

@@ -62,9 +62,8 @@ struct http_req {
 	bool close;   /* the connection ends with this reply */
 	bool discard; /* the body is read only so that the client sees the reply */
 	bool has_body;
-	char *target;		 /* as received, NUL-terminated */
-	const char *received_at; /* the same in libmicrohttpd's buffer; for guard_check only */
-	size_t path_n;		 /* bytes of target before '?' */
+	const char *received_at; /* the target in libmicrohttpd's buffer; for guard_check only */
+	size_t target_n, path_n; /* bytes of target, and of what is before its '?' */
 	const struct http_route *route;
 	struct bytes param;
 	struct buf body;
@@ -86,6 +85,7 @@ struct http_req {
 	enum loop_lane job_lane;
 	int64_t started_us;
 	struct http_req *next_staged;
+	char target[]; /* as received, NUL-terminated */
 };
 /* One malloc for each: from here on glibc first goes over all small blocks that are free. */
 _Static_assert(sizeof(struct http_req) < 1024, "a request stays among the small allocations");

@@ -25,24 +25,21 @@ void *request_line(void *server, const char *target, struct MHD_Connection *mc)
 	struct conn *c = info != NULL ? info->socket_context : NULL;
 	if (c == NULL)
 		return NULL; /* request_step closes the connection */
-	struct http_req *r = calloc(1, sizeof *r);
-	char *copy = strdup(target);
-	if (r == NULL || copy == NULL) {
-		free(r);
-		free(copy);
+	const size_t n = strlen(target);
+	struct http_req *r = calloc(1, sizeof *r + n + 1);
+	if (r == NULL)
 		return NULL;
-	}
 	r->server = s;
 	r->conn = c;
 	r->mc = mc;
 	r->phase = PHASE_NEW;
-	r->target = copy;
+	memcpy(r->target, target, n);
+	r->target_n = n;
 	r->received_at = target;
 	r->reach = c->from->how.reach;
-	const char *query = strchr(copy, '?');
-	r->path_n = query != NULL ? (size_t)(query - copy) : strlen(copy);
+	const char *query = memchr(r->target, '?', n);
+	r->path_n = query != NULL ? (size_t)(query - r->target) : n;
 	r->body = BUF_INIT(request_body_max(r, NULL));
-	r->started_us = loop_now_us(s->loop);
 	c->request = r;
 	conn_owes(s, c, OWED_HEADER);
 	return r;
@@ -55,9 +52,7 @@ void request_free(struct http_req *r)
 	buf_free(&r->body);
 	s->inflight[http_reach_index(r->reach)] -= (int64_t)r->charged;
 	loop_timer_disarm(s->loop, &r->job_timer);
-	mem_wipe(r->target, strlen(r->target));
-	free(r->target);
-	mem_wipe(r, sizeof *r);
+	mem_wipe(r, sizeof *r + r->target_n);
 	free(r);
 }
 

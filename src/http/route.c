@@ -125,7 +125,7 @@ static bool next_param(struct bytes *rest, struct buf *name, struct buf *value, 
 
 static struct bytes query_of(const struct http_req *r)
 {
-	const size_t n = strlen(r->target);
+	const size_t n = r->target_n;
 	return r->path_n < n ? bytes_of(r->target + r->path_n + 1, n - r->path_n - 1) : (struct bytes){NULL, 0};
 }
 
