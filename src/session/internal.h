@@ -32,32 +32,41 @@ struct hash_key {
 /* n at most 4 * HASH_WORDS. */
 uint32_t hash_bytes(const struct hash_key *k, const uint8_t *p, size_t n);
 
-/* ---- one session's replay set: exact, NULL while empty ---- */
-struct seen;
+/* ---- one session's replay set: exact; all zero while empty ---- */
+/* An all-zero slot is free, so the all-zero IV, which a user may well send, is a flag of its own. */
+struct seen {
+	uint8_t (*slot)[AEAD_IV_SIZE];
+	uint32_t cap;		   /* slots */
+	uint32_t n : 31, zero : 1; /* slots in use */
+};
 bool seen_has(const struct seen *s, const struct hash_key *k, const uint8_t iv[AEAD_IV_SIZE]);
-/* iv is not there yet. *s may move. */
-enum err seen_add(struct seen **s, const struct hash_key *k, const uint8_t iv[AEAD_IV_SIZE], struct why *w) MUST_USE;
+/* iv is not there yet. */
+enum err seen_add(struct seen *s, const struct hash_key *k, const uint8_t iv[AEAD_IV_SIZE], struct why *w) MUST_USE;
 /* iv is there. */
 void seen_remove(struct seen *s, const struct hash_key *k, const uint8_t iv[AEAD_IV_SIZE]);
 uint32_t seen_count(const struct seen *s);
-void seen_free(struct seen *s);
+void seen_free(struct seen *s); /* empties it */
 
 /* ---- one session ---- */
 struct session {
 	struct session *chain;	     /* the next one in its bucket */
 	struct session *prev, *next; /* in order of expiry; kept after the end of a session, for undo */
 	int64_t row, created_wall_ms, expires_boot_ms;
-	struct seen *seen;
-	uint8_t *scope; /* SHA256_SIZE bytes behind the session, or NULL: most have none, and there may be millions */
-	uint32_t refs;	/* the table or the turn's log, and workers */
+	struct seen seen;
+	uint32_t refs; /* the table or the turn's log, and workers */
 	uint32_t messages;
-	bool is_public, ended;
+	bool is_public, ended, scoped;
 	char id[SESSION_ID_SIZE];
 	uint8_t key[AEAD_KEY_SIZE], user_key_hash[SHA256_SIZE];
 };
+/* The scope's SHA256_SIZE bytes are behind the session: most have none, and there may be millions. */
 static inline struct bytes session_scope(const struct session *x)
 {
-	return bytes_of(x->scope, x->scope != NULL ? SHA256_SIZE : 0);
+	return bytes_of(x + 1, x->scoped ? SHA256_SIZE : 0);
+}
+static inline uint8_t *session_scope_room(struct session *x)
+{
+	return (uint8_t *)(x + 1);
 }
 
 /* ---- the turn's log ---- */

@@ -140,8 +140,8 @@ static enum err load_row(void *ctx, const struct store_session *r, struct why *w
 	x->is_public = r->is_public;
 	memcpy(x->id, r->id, sizeof x->id);
 	memcpy(x->user_key_hash, r->user_key_hash.p, sizeof x->user_key_hash);
-	if (x->scope != NULL)
-		memcpy(x->scope, r->scope.p, SHA256_SIZE);
+	if (x->scoped)
+		memcpy(session_scope_room(x), r->scope.p, SHA256_SIZE);
 	if (l->n == l->cap) {
 		size_t cap = l->cap == 0 ? 64 : l->cap * 2;
 		struct loaded *v = reallocarray(l->v, cap, sizeof *v);
@@ -206,7 +206,7 @@ static enum err load_seen(void *ctx, int64_t row, uint32_t number, const uint8_t
 	x = at->x;
 	if (number > x->messages)
 		x->messages = number < SESSION_MESSAGES_MAX ? number : SESSION_MESSAGES_MAX;
-	return seen_has(x->seen, &l->s->hash, iv) ? ERR_OK : seen_add(&x->seen, &l->s->hash, iv, w);
+	return seen_has(&x->seen, &l->s->hash, iv) ? ERR_OK : seen_add(&x->seen, &l->s->hash, iv, w);
 }
 
 /* A row of another boot, under this boot's clock and id. */

@@ -35,7 +35,7 @@ static enum err stage(struct sessions *s, struct session *x, const uint8_t iv[AE
 		return e;
 	e = store_seen_put(s->env.store, x->row, x->messages + 1, iv, w);
 	if (e != ERR_OK) {
-		seen_remove(x->seen, &s->hash, iv);
+		seen_remove(&x->seen, &s->hash, iv);
 		return e;
 	}
 	s->seen_ivs++;
@@ -76,7 +76,7 @@ enum err session_send(struct sessions *s, struct session *x, uint32_t *number, u
 		e = draw(s, fresh + NUMBER_SIZE, w);
 		if (e != ERR_OK)
 			return e;
-		if (!seen_has(x->seen, &s->hash, fresh))
+		if (!seen_has(&x->seen, &s->hash, fresh))
 			break;
 	}
 	e = stage(s, x, fresh, number, w);
@@ -89,7 +89,7 @@ enum err session_check(struct sessions *s, struct session *x, const uint8_t iv[A
 {
 	if (!session_alive(s, x))
 		return session_unknown(w);
-	if (seen_has(x->seen, &s->hash, iv))
+	if (seen_has(&x->seen, &s->hash, iv))
 		return why_tell(
 			w, ERR_REPLAY, NULL,
 			"This IV was used before in this session, by either side: the message is a replay, or its sender "

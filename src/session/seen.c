@@ -4,14 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEEN_CAP_MIN = 4 };
-
-/* An all-zero slot is empty, so the all-zero IV, which a user may well send, is a flag of its own. */
-struct seen {
-	uint32_t cap, n; /* slots; slots in use */
-	bool zero;
-	uint8_t slot[][AEAD_IV_SIZE];
-};
+enum { SEEN_CAP_MIN = 4, SEEN_CAP_MAX = INT32_MAX };
 
 static const uint8_t zero_iv[AEAD_IV_SIZE];
 
@@ -51,7 +44,7 @@ static uint32_t after(const struct seen *s, uint32_t i)
 	return i + 1 == s->cap ? 0 : i + 1;
 }
 
-/* The slot that holds iv, or the empty one where it belongs. There always is an empty one. */
+/* The slot that holds iv, or the empty one where it belongs. There always is an empty one, once there are any. */
 static uint32_t find(const struct seen *s, const struct hash_key *k, const uint8_t iv[AEAD_IV_SIZE])
 {
 	uint32_t i = home(s, k, iv);
@@ -63,51 +56,41 @@ static uint32_t find(const struct seen *s, const struct hash_key *k, const uint8
 
 bool seen_has(const struct seen *s, const struct hash_key *k, const uint8_t iv[AEAD_IV_SIZE])
 {
-	if (s == NULL)
-		return false;
 	if (is_zero(iv))
 		return s->zero;
-	return !is_zero(s->slot[find(s, k, iv)]);
+	return s->cap > 0 && !is_zero(s->slot[find(s, k, iv)]);
 }
 
-static enum err grow(struct seen **set, const struct hash_key *k, struct why *w)
+static enum err grow(struct seen *s, const struct hash_key *k, struct why *w)
 {
-	struct seen *old = *set, *new;
-	uint64_t cap = old == NULL ? SEEN_CAP_MIN : (uint64_t)old->cap + old->cap / 2;
+	const uint64_t cap = s->cap == 0 ? SEEN_CAP_MIN : (uint64_t)s->cap + s->cap / 2;
 
-	if (cap > UINT32_MAX)
-		return why_set(w, ERR_MEMORY, "a session's replay set cannot grow beyond 2^32 slots");
-	new = calloc(1, sizeof *new + cap * sizeof new->slot[0]);
-	if (new == NULL)
+	if (cap > SEEN_CAP_MAX)
+		return why_set(w, ERR_MEMORY, "a session's replay set cannot grow beyond 2^31 slots");
+	struct seen new = {.slot = calloc(cap, sizeof new.slot[0]), .cap = (uint32_t)cap, .n = s->n, .zero = s->zero};
+	if (new.slot == NULL)
 		return why_set(w, ERR_MEMORY, "no memory for a replay set of %llu slots", (unsigned long long)cap);
-	new->cap = (uint32_t)cap;
-	if (old != NULL) {
-		new->n = old->n;
-		new->zero = old->zero;
-		for (uint32_t i = 0; i < old->cap; i++)
-			if (!is_zero(old->slot[i]))
-				memcpy(new->slot[find(new, k, old->slot[i])], old->slot[i], AEAD_IV_SIZE);
-		free(old);
-	}
-	*set = new;
+	for (uint32_t i = 0; i < s->cap; i++)
+		if (!is_zero(s->slot[i]))
+			memcpy(new.slot[find(&new, k, s->slot[i])], s->slot[i], AEAD_IV_SIZE);
+	free(s->slot);
+	*s = new;
 	return ERR_OK;
 }
 
-enum err seen_add(struct seen **set, const struct hash_key *k, const uint8_t iv[AEAD_IV_SIZE], struct why *w)
+enum err seen_add(struct seen *s, const struct hash_key *k, const uint8_t iv[AEAD_IV_SIZE], struct why *w)
 {
-	enum err e;
-
-	if (*set == NULL || (uint64_t)(*set)->n * 4 >= (uint64_t)(*set)->cap * 3) {
-		e = grow(set, k, w);
+	if (is_zero(iv)) {
+		s->zero = true;
+		return ERR_OK;
+	}
+	if ((uint64_t)s->n * 4 >= (uint64_t)s->cap * 3) {
+		const enum err e = grow(s, k, w);
 		if (e != ERR_OK)
 			return e;
 	}
-	if (is_zero(iv)) {
-		(*set)->zero = true;
-		return ERR_OK;
-	}
-	memcpy((*set)->slot[find(*set, k, iv)], iv, AEAD_IV_SIZE);
-	(*set)->n++;
+	memcpy(s->slot[find(s, k, iv)], iv, AEAD_IV_SIZE);
+	s->n++;
 	return ERR_OK;
 }
 
@@ -137,10 +120,11 @@ void seen_remove(struct seen *s, const struct hash_key *k, const uint8_t iv[AEAD
 
 uint32_t seen_count(const struct seen *s)
 {
-	return s == NULL ? 0 : s->n + s->zero;
+	return s->n + s->zero;
 }
 
 void seen_free(struct seen *s)
 {
-	free(s);
+	free(s->slot);
+	*s = (struct seen){0};
 }

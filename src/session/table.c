@@ -79,7 +79,7 @@ static void enter(struct sessions *s, struct session *x)
 	x->next->prev = x;
 	s->count++;
 	s->public_count += x->is_public;
-	s->seen_ivs += seen_count(x->seen);
+	s->seen_ivs += seen_count(&x->seen);
 }
 
 void table_append(struct sessions *s, struct session *x)
@@ -108,7 +108,7 @@ void table_unlink(struct sessions *s, struct session *x)
 	x->next->prev = x->prev;
 	s->count--;
 	s->public_count -= x->is_public;
-	s->seen_ivs -= seen_count(x->seen);
+	s->seen_ivs -= seen_count(&x->seen);
 }
 
 struct session *table_get(struct sessions *s, struct bytes id)
@@ -179,8 +179,7 @@ struct session *table_new(bool scoped)
 	if (x == NULL)
 		return NULL;
 	x->refs = 1;
-	if (scoped)
-		x->scope = (uint8_t *)(x + 1);
+	x->scoped = scoped;
 	return x;
 }
 
@@ -215,8 +214,8 @@ enum err session_add(struct sessions *s, const struct session_offer *o, struct b
 	memcpy(x->id, o->id, sizeof x->id);
 	memcpy(x->key, key.p, sizeof x->key);
 	memcpy(x->user_key_hash, o->user_key_hash, sizeof x->user_key_hash);
-	if (x->scope != NULL)
-		e = crypto_sha256(s->env.crypto, scope, x->scope, w);
+	if (x->scoped)
+		e = crypto_sha256(s->env.crypto, scope, session_scope_room(x), w);
 	if (e != ERR_OK)
 		goto out;
 
@@ -277,7 +276,7 @@ void session_release(struct session *x)
 {
 	if (x == NULL || --x->refs > 0)
 		return;
-	seen_free(x->seen);
+	seen_free(&x->seen);
 	mem_wipe(x, sizeof *x + session_scope(x).n);
 	free(x);
 }

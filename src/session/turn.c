@@ -44,7 +44,7 @@ static void undo(struct sessions *s, const struct turn_entry *e)
 		table_relink(s, e->x);
 		break;
 	case TURN_MESSAGE:
-		seen_remove(e->x->seen, &s->hash, e->iv);
+		seen_remove(&e->x->seen, &s->hash, e->iv);
 		e->x->messages--;
 		s->seen_ivs--;
 		break;

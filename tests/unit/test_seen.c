@@ -43,40 +43,41 @@ static void an_empty_set_costs_nothing_and_holds_nothing(void **state)
 {
 	struct hash_key k = make_key(1);
 	uint8_t iv[AEAD_IV_SIZE] = {0};
+	struct seen s = {0};
 
 	(void)state;
-	assert_false(seen_has(NULL, &k, iv));
+	assert_false(seen_has(&s, &k, iv));
 	iv[0] = 1;
-	assert_false(seen_has(NULL, &k, iv));
-	assert_int_equal(seen_count(NULL), 0);
-	seen_free(NULL);
+	assert_false(seen_has(&s, &k, iv));
+	assert_int_equal(seen_count(&s), 0);
+	seen_free(&s);
 }
 
 static void the_all_zero_iv_is_an_iv_like_any_other(void **state)
 {
 	struct hash_key k = make_key(2);
 	uint8_t zero[AEAD_IV_SIZE] = {0}, one[AEAD_IV_SIZE] = {1};
-	struct seen *s = NULL;
+	struct seen s = {0};
 	struct why w;
 
 	(void)state;
 	assert_int_equal(seen_add(&s, &k, one, &w), ERR_OK);
-	assert_false(seen_has(s, &k, zero));
+	assert_false(seen_has(&s, &k, zero));
 	assert_int_equal(seen_add(&s, &k, zero, &w), ERR_OK);
-	assert_true(seen_has(s, &k, zero));
-	assert_int_equal(seen_count(s), 2);
+	assert_true(seen_has(&s, &k, zero));
+	assert_int_equal(seen_count(&s), 2);
 	for (uint32_t i = 2; i < 100; i++) {
 		uint8_t iv[AEAD_IV_SIZE];
 
 		iv_of(i, iv);
 		assert_int_equal(seen_add(&s, &k, iv, &w), ERR_OK);
 	}
-	assert_true(seen_has(s, &k, zero));
-	seen_remove(s, &k, zero);
-	assert_false(seen_has(s, &k, zero));
-	assert_true(seen_has(s, &k, one));
-	assert_int_equal(seen_count(s), 99);
-	seen_free(s);
+	assert_true(seen_has(&s, &k, zero));
+	seen_remove(&s, &k, zero);
+	assert_false(seen_has(&s, &k, zero));
+	assert_true(seen_has(&s, &k, one));
+	assert_int_equal(seen_count(&s), 99);
+	seen_free(&s);
 }
 
 /* The key of the last run is zero: all IVs collide, which is the worst that a user could bring about. */
@@ -86,7 +87,7 @@ static void additions_and_removals_agree_with_a_naive_set(void **state)
 	for (uint64_t run = 0; run < KEYS; run++) {
 		struct hash_key k = make_key(run + 3);
 		bool naive[UNIVERSE] = {false};
-		struct seen *s = NULL;
+		struct seen s = {0};
 		uint32_t n = 0;
 		struct why w;
 
@@ -97,31 +98,31 @@ static void additions_and_removals_agree_with_a_naive_set(void **state)
 			uint32_t pick = (uint32_t)(draw() % UNIVERSE);
 
 			iv_of(pick, iv);
-			assert_int_equal(seen_has(s, &k, iv), naive[pick]);
+			assert_int_equal(seen_has(&s, &k, iv), naive[pick]);
 			if (naive[pick]) {
-				seen_remove(s, &k, iv);
+				seen_remove(&s, &k, iv);
 				n--;
 			} else {
 				assert_int_equal(seen_add(&s, &k, iv, &w), ERR_OK);
 				n++;
 			}
 			naive[pick] = !naive[pick];
-			assert_int_equal(seen_count(s), n);
+			assert_int_equal(seen_count(&s), n);
 		}
 		for (uint32_t i = 0; i < UNIVERSE; i++) {
 			uint8_t iv[AEAD_IV_SIZE];
 
 			iv_of(i, iv);
-			assert_int_equal(seen_has(s, &k, iv), naive[i]);
+			assert_int_equal(seen_has(&s, &k, iv), naive[i]);
 		}
-		seen_free(s);
+		seen_free(&s);
 	}
 }
 
 static void undoing_in_reverse_leaves_exactly_what_was_there(void **state)
 {
 	struct hash_key k = make_key(7);
-	struct seen *s = NULL;
+	struct seen s = {0};
 	uint8_t iv[AEAD_IV_SIZE];
 	struct why w;
 
@@ -132,21 +133,21 @@ static void undoing_in_reverse_leaves_exactly_what_was_there(void **state)
 	}
 	for (uint32_t i = 4999; i >= 1000; i--) {
 		iv_of(i, iv);
-		seen_remove(s, &k, iv);
+		seen_remove(&s, &k, iv);
 	}
-	assert_int_equal(seen_count(s), 1000);
+	assert_int_equal(seen_count(&s), 1000);
 	for (uint32_t i = 0; i < 5000; i++) {
 		iv_of(i, iv);
-		assert_int_equal(seen_has(s, &k, iv), i < 1000);
+		assert_int_equal(seen_has(&s, &k, iv), i < 1000);
 	}
-	seen_free(s);
+	seen_free(&s);
 }
 
 static void every_bit_of_an_iv_counts(void **state)
 {
 	struct hash_key k = make_key(8);
 	uint8_t iv[AEAD_IV_SIZE];
-	struct seen *s = NULL;
+	struct seen s = {0};
 	struct why w;
 
 	(void)state;
@@ -154,11 +155,11 @@ static void every_bit_of_an_iv_counts(void **state)
 	assert_int_equal(seen_add(&s, &k, iv, &w), ERR_OK);
 	for (size_t bit = 0; bit < 8 * AEAD_IV_SIZE; bit++) {
 		iv[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		assert_false(seen_has(s, &k, iv));
+		assert_false(seen_has(&s, &k, iv));
 		iv[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
-	assert_true(seen_has(s, &k, iv));
-	seen_free(s);
+	assert_true(seen_has(&s, &k, iv));
+	seen_free(&s);
 }
 
 static void the_hash_depends_on_its_key_and_on_every_byte(void **state)
