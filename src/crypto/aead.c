@@ -1,13 +1,19 @@
 /* aead.c - AES-256-GCM. */
 #include "internal.h"
 
-#include <stdlib.h>
-
 enum { AEAD_IN_MAX = 0x7fffffff - 63 };
 
-struct crypto_aead {
-	EVP_CIPHER_CTX *ctx;
-};
+/* A struct crypto_aead is an EVP_CIPHER_CTX by another name: there is nothing to keep beside it, and each piece of
+ * memory that a short message has to fetch is felt. */
+static struct crypto_aead *hidden(EVP_CIPHER_CTX *ctx)
+{
+	return (struct crypto_aead *)ctx;
+}
+
+static EVP_CIPHER_CTX *shown(struct crypto_aead *a)
+{
+	return (EVP_CIPHER_CTX *)a;
+}
 
 static enum err check(struct bytes aad, size_t n, struct why *w)
 {
@@ -59,12 +65,14 @@ static enum err check_sealed(struct bytes aad, struct bytes in, struct why *w)
 	return check(aad, in.n - AEAD_TAG_SIZE, w);
 }
 
-/* To be freed in any case. */
-static enum err expand(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], struct crypto_aead *a, struct why *w)
+static enum err expand(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], EVP_CIPHER_CTX **out, struct why *w)
 {
-	a->ctx = EVP_CIPHER_CTX_new();
-	if (a->ctx == NULL || EVP_EncryptInit_ex2(a->ctx, c->gcm, key, NULL, NULL) != 1)
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	if (ctx == NULL || EVP_EncryptInit_ex2(ctx, c->gcm, key, NULL, NULL) != 1) {
+		EVP_CIPHER_CTX_free(ctx);
 		return crypto_fault(w, "an AES-256-GCM key");
+	}
+	*out = ctx;
 	return ERR_OK;
 }
 
@@ -75,11 +83,11 @@ enum err crypto_seal(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const u
 	enum err e = check(aad, in.n, w);
 	if (e != ERR_OK)
 		return e;
-	struct crypto_aead a;
-	e = expand(c, key, &a, w);
+	EVP_CIPHER_CTX *ctx = NULL;
+	e = expand(c, key, &ctx, w);
 	if (e == ERR_OK)
-		e = seal_with(a.ctx, iv, aad, in, out, w);
-	EVP_CIPHER_CTX_free(a.ctx);
+		e = seal_with(ctx, iv, aad, in, out, w);
+	EVP_CIPHER_CTX_free(ctx);
 	return e;
 }
 
@@ -89,34 +97,26 @@ enum err crypto_open(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const u
 	enum err e = check_sealed(aad, in, w);
 	if (e != ERR_OK)
 		return e;
-	struct crypto_aead a;
-	e = expand(c, key, &a, w);
+	EVP_CIPHER_CTX *ctx = NULL;
+	e = expand(c, key, &ctx, w);
 	if (e == ERR_OK)
-		e = open_with(a.ctx, iv, aad, in, out, w);
-	EVP_CIPHER_CTX_free(a.ctx);
+		e = open_with(ctx, iv, aad, in, out, w);
+	EVP_CIPHER_CTX_free(ctx);
 	return e;
 }
 
 enum err crypto_aead_new(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], struct crypto_aead **out, struct why *w)
 {
-	struct crypto_aead *a = calloc(1, sizeof *a);
-	if (a == NULL)
-		return why_set(w, ERR_MEMORY, "no memory for a key's context");
-	const enum err e = expand(c, key, a, w);
-	if (e != ERR_OK) {
-		crypto_aead_free(a);
-		return e;
-	}
-	*out = a;
-	return ERR_OK;
+	EVP_CIPHER_CTX *ctx;
+	const enum err e = expand(c, key, &ctx, w);
+	if (e == ERR_OK)
+		*out = hidden(ctx);
+	return e;
 }
 
 void crypto_aead_free(struct crypto_aead *a)
 {
-	if (a == NULL)
-		return;
-	EVP_CIPHER_CTX_free(a->ctx);
-	free(a);
+	EVP_CIPHER_CTX_free(shown(a));
 }
 
 enum err crypto_aead_seal(struct crypto_aead *a, const uint8_t iv[AEAD_IV_SIZE], struct bytes in, uint8_t *out,
@@ -124,7 +124,7 @@ enum err crypto_aead_seal(struct crypto_aead *a, const uint8_t iv[AEAD_IV_SIZE],
 {
 	const struct bytes none = {NULL, 0};
 	const enum err e = check(none, in.n, w);
-	return e != ERR_OK ? e : seal_with(a->ctx, iv, none, in, out, w);
+	return e != ERR_OK ? e : seal_with(shown(a), iv, none, in, out, w);
 }
 
 enum err crypto_aead_open(struct crypto_aead *a, const uint8_t iv[AEAD_IV_SIZE], struct bytes in, uint8_t *out,
@@ -132,5 +132,5 @@ enum err crypto_aead_open(struct crypto_aead *a, const uint8_t iv[AEAD_IV_SIZE],
 {
 	const struct bytes none = {NULL, 0};
 	const enum err e = check_sealed(none, in, w);
-	return e != ERR_OK ? e : open_with(a->ctx, iv, none, in, out, w);
+	return e != ERR_OK ? e : open_with(shown(a), iv, none, in, out, w);
 }
