@@ -56,15 +56,15 @@ enum err crypto_seal(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const u
 enum err crypto_open(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const uint8_t iv[AEAD_IV_SIZE],
 		     struct bytes aad, struct bytes in, uint8_t *out, struct why *w) MUST_USE;
 
-/* The same under a key that is kept ready, without associated data; for one thread at a time. */
+/* The same under a key that is kept ready; for one thread at a time. */
 struct crypto_aead;
 enum err crypto_aead_new(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], struct crypto_aead **out,
 			 struct why *w) MUST_USE;
 void crypto_aead_free(struct crypto_aead *a); /* wipes the key; NULL is fine */
-enum err crypto_aead_seal(struct crypto_aead *a, const uint8_t iv[AEAD_IV_SIZE], struct bytes in, uint8_t *out,
-			  struct why *w) MUST_USE;
-enum err crypto_aead_open(struct crypto_aead *a, const uint8_t iv[AEAD_IV_SIZE], struct bytes in, uint8_t *out,
-			  struct why *w) MUST_USE;
+enum err crypto_aead_seal(struct crypto_aead *a, const uint8_t iv[AEAD_IV_SIZE], struct bytes aad, struct bytes in,
+			  uint8_t *out, struct why *w) MUST_USE;
+enum err crypto_aead_open(struct crypto_aead *a, const uint8_t iv[AEAD_IV_SIZE], struct bytes aad, struct bytes in,
+			  uint8_t *out, struct why *w) MUST_USE;
 
 /* A caller's RSA public key. PEM `BEGIN PUBLIC KEY` (SPKI, RFC 7468) or `BEGIN RSA PUBLIC KEY` (PKCS#1, RFC 8017), one
  * block, LF or CRLF, white space around it; RSA_BITS_MIN..MAX bits, odd exponent of at least 3 and at most 2^64 - 1

@@ -3,14 +3,8 @@
 
 enum { AEAD_IN_MAX = 0x7fffffff - 63 };
 
-/* A struct crypto_aead is an EVP_CIPHER_CTX by another name: there is nothing to keep beside it, and each piece of
- * memory that a short message has to fetch is felt. */
-static struct crypto_aead *hidden(EVP_CIPHER_CTX *ctx)
-{
-	return (struct crypto_aead *)ctx;
-}
-
-static EVP_CIPHER_CTX *shown(struct crypto_aead *a)
+/* A struct crypto_aead is an EVP_CIPHER_CTX by another name: there is nothing to keep beside it. */
+static EVP_CIPHER_CTX *context(struct crypto_aead *a)
 {
 	return (EVP_CIPHER_CTX *)a;
 }
@@ -23,11 +17,30 @@ static enum err check(struct bytes aad, size_t n, struct why *w)
 	return ERR_OK;
 }
 
-/* Under the key that ctx has. */
-static enum err seal_with(EVP_CIPHER_CTX *ctx, const uint8_t iv[AEAD_IV_SIZE], struct bytes aad, struct bytes in,
+enum err crypto_aead_new(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], struct crypto_aead **out, struct why *w)
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	if (ctx == NULL || EVP_EncryptInit_ex2(ctx, c->gcm, key, NULL, NULL) != 1) {
+		EVP_CIPHER_CTX_free(ctx);
+		return crypto_fault(w, "an AES-256-GCM key");
+	}
+	*out = (struct crypto_aead *)ctx;
+	return ERR_OK;
+}
+
+void crypto_aead_free(struct crypto_aead *a)
+{
+	EVP_CIPHER_CTX_free(context(a));
+}
+
+enum err crypto_aead_seal(struct crypto_aead *a, const uint8_t iv[AEAD_IV_SIZE], struct bytes aad, struct bytes in,
 			  uint8_t *out, struct why *w)
 {
+	EVP_CIPHER_CTX *ctx = context(a);
+	const enum err e = check(aad, in.n, w);
 	int n = 0;
+	if (e != ERR_OK)
+		return e;
 	if (EVP_EncryptInit_ex2(ctx, NULL, NULL, iv, NULL) != 1 ||
 	    (aad.n > 0 && EVP_EncryptUpdate(ctx, NULL, &n, aad.p, (int)aad.n) != 1) ||
 	    (in.n > 0 && EVP_EncryptUpdate(ctx, out, &n, in.p, (int)in.n) != 1) ||
@@ -37,13 +50,18 @@ static enum err seal_with(EVP_CIPHER_CTX *ctx, const uint8_t iv[AEAD_IV_SIZE], s
 	return ERR_OK;
 }
 
-static enum err open_with(EVP_CIPHER_CTX *ctx, const uint8_t iv[AEAD_IV_SIZE], struct bytes aad, struct bytes in,
+enum err crypto_aead_open(struct crypto_aead *a, const uint8_t iv[AEAD_IV_SIZE], struct bytes aad, struct bytes in,
 			  uint8_t *out, struct why *w)
 {
+	EVP_CIPHER_CTX *ctx = context(a);
 	uint8_t tag[AEAD_TAG_SIZE], none[1];
-	enum err e = ERR_OK;
 	int n = 0;
+	if (in.n < AEAD_TAG_SIZE)
+		return why_set(w, ERR_BAD_MESSAGE, "a ciphertext of %zu bytes is shorter than its tag", in.n);
 	in.n -= AEAD_TAG_SIZE;
+	enum err e = check(aad, in.n, w);
+	if (e != ERR_OK)
+		return e;
 	for (size_t i = 0; i < sizeof tag; i++)
 		tag[i] = in.p[in.n + i];
 	if (EVP_DecryptInit_ex2(ctx, NULL, NULL, iv, NULL) != 1 ||
@@ -58,79 +76,25 @@ static enum err open_with(EVP_CIPHER_CTX *ctx, const uint8_t iv[AEAD_IV_SIZE], s
 	return e;
 }
 
-static enum err check_sealed(struct bytes aad, struct bytes in, struct why *w)
-{
-	if (in.n < AEAD_TAG_SIZE)
-		return why_set(w, ERR_BAD_MESSAGE, "a ciphertext of %zu bytes is shorter than its tag", in.n);
-	return check(aad, in.n - AEAD_TAG_SIZE, w);
-}
-
-static enum err expand(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], EVP_CIPHER_CTX **out, struct why *w)
-{
-	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-	if (ctx == NULL || EVP_EncryptInit_ex2(ctx, c->gcm, key, NULL, NULL) != 1) {
-		EVP_CIPHER_CTX_free(ctx);
-		return crypto_fault(w, "an AES-256-GCM key");
-	}
-	*out = ctx;
-	return ERR_OK;
-}
-
 /* A context a call: freeing it wipes the expanded key, which a kept one would leave behind. */
 enum err crypto_seal(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const uint8_t iv[AEAD_IV_SIZE],
 		     struct bytes aad, struct bytes in, uint8_t *out, struct why *w)
 {
-	enum err e = check(aad, in.n, w);
-	if (e != ERR_OK)
-		return e;
-	EVP_CIPHER_CTX *ctx = NULL;
-	e = expand(c, key, &ctx, w);
+	struct crypto_aead *a = NULL;
+	enum err e = crypto_aead_new(c, key, &a, w);
 	if (e == ERR_OK)
-		e = seal_with(ctx, iv, aad, in, out, w);
-	EVP_CIPHER_CTX_free(ctx);
+		e = crypto_aead_seal(a, iv, aad, in, out, w);
+	crypto_aead_free(a);
 	return e;
 }
 
 enum err crypto_open(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], const uint8_t iv[AEAD_IV_SIZE],
 		     struct bytes aad, struct bytes in, uint8_t *out, struct why *w)
 {
-	enum err e = check_sealed(aad, in, w);
-	if (e != ERR_OK)
-		return e;
-	EVP_CIPHER_CTX *ctx = NULL;
-	e = expand(c, key, &ctx, w);
+	struct crypto_aead *a = NULL;
+	enum err e = crypto_aead_new(c, key, &a, w);
 	if (e == ERR_OK)
-		e = open_with(ctx, iv, aad, in, out, w);
-	EVP_CIPHER_CTX_free(ctx);
+		e = crypto_aead_open(a, iv, aad, in, out, w);
+	crypto_aead_free(a);
 	return e;
-}
-
-enum err crypto_aead_new(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], struct crypto_aead **out, struct why *w)
-{
-	EVP_CIPHER_CTX *ctx;
-	const enum err e = expand(c, key, &ctx, w);
-	if (e == ERR_OK)
-		*out = hidden(ctx);
-	return e;
-}
-
-void crypto_aead_free(struct crypto_aead *a)
-{
-	EVP_CIPHER_CTX_free(shown(a));
-}
-
-enum err crypto_aead_seal(struct crypto_aead *a, const uint8_t iv[AEAD_IV_SIZE], struct bytes in, uint8_t *out,
-			  struct why *w)
-{
-	const struct bytes none = {NULL, 0};
-	const enum err e = check(none, in.n, w);
-	return e != ERR_OK ? e : seal_with(shown(a), iv, none, in, out, w);
-}
-
-enum err crypto_aead_open(struct crypto_aead *a, const uint8_t iv[AEAD_IV_SIZE], struct bytes in, uint8_t *out,
-			  struct why *w)
-{
-	const struct bytes none = {NULL, 0};
-	const enum err e = check_sealed(none, in, w);
-	return e != ERR_OK ? e : open_with(shown(a), iv, none, in, out, w);
 }

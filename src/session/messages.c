@@ -118,7 +118,7 @@ enum err session_seal(struct sessions *s, const struct session *x, bool away, co
 	if (!cached(x, away))
 		return crypto_seal(s->env.crypto, x->key, iv, bytes_of(NULL, 0), plain, out, w);
 	const enum err e = key_cache_get(s, x, &key, w);
-	return e != ERR_OK ? e : crypto_aead_seal(key, iv, plain, out, w);
+	return e != ERR_OK ? e : crypto_aead_seal(key, iv, bytes_of(NULL, 0), plain, out, w);
 }
 
 enum err session_unseal(struct sessions *s, const struct session *x, bool away, const uint8_t iv[AEAD_IV_SIZE],
@@ -128,5 +128,5 @@ enum err session_unseal(struct sessions *s, const struct session *x, bool away, 
 	if (!cached(x, away))
 		return crypto_open(s->env.crypto, x->key, iv, bytes_of(NULL, 0), sealed, out, w);
 	const enum err e = key_cache_get(s, x, &key, w);
-	return e != ERR_OK ? e : crypto_aead_open(key, iv, sealed, out, w);
+	return e != ERR_OK ? e : crypto_aead_open(key, iv, bytes_of(NULL, 0), sealed, out, w);
 }

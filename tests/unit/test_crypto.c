@@ -221,15 +221,17 @@ static void a_key_kept_ready_seals_and_opens_as_one_that_is_not(void **state)
 		const struct bytes text = {in, i};
 
 		assert_int_equal(crypto_seal(c, k, iv, none, text, fresh, &w), ERR_OK);
-		assert_int_equal(crypto_aead_seal(a, iv, text, kept, &w), ERR_OK);
+		assert_int_equal(crypto_aead_seal(a, iv, none, text, kept, &w), ERR_OK);
 		assert_memory_equal(kept, fresh, i + AEAD_TAG_SIZE);
 		kept[i] ^= 1;
 		memset(out, 0xee, sizeof out);
-		assert_int_equal(crypto_aead_open(a, iv, bytes_of(kept, i + AEAD_TAG_SIZE), out, &w), ERR_BAD_MESSAGE);
+		assert_int_equal(crypto_aead_open(a, iv, none, bytes_of(kept, i + AEAD_TAG_SIZE), out, &w),
+				 ERR_BAD_MESSAGE);
 		assert_true(bytes_is_zero(bytes_of(out, i)));
-		assert_int_equal(crypto_aead_open(a, iv, bytes_of(fresh, i + AEAD_TAG_SIZE), out, &w), ERR_OK);
+		assert_int_equal(crypto_aead_open(a, iv, none, bytes_of(fresh, i + AEAD_TAG_SIZE), out, &w), ERR_OK);
 		assert_memory_equal(out, in, i);
-		assert_int_equal(crypto_aead_open(a, iv, bytes_of(fresh, AEAD_TAG_SIZE - 1), out, &w), ERR_BAD_MESSAGE);
+		assert_int_equal(crypto_aead_open(a, iv, none, bytes_of(fresh, AEAD_TAG_SIZE - 1), out, &w),
+				 ERR_BAD_MESSAGE);
 	}
 	crypto_aead_free(a);
 	crypto_aead_free(NULL);
@@ -247,7 +249,7 @@ static void sealing_wants_a_message_below_2_gib(void **state)
 
 	struct crypto_aead *a = NULL;
 	assert_int_equal(crypto_aead_new(c, k, &a, &w), ERR_OK);
-	assert_int_equal(crypto_aead_seal(a, iv, huge, out, &w), ERR_INTERNAL);
+	assert_int_equal(crypto_aead_seal(a, iv, none, huge, out, &w), ERR_INTERNAL);
 	crypto_aead_free(a);
 }
 
