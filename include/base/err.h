@@ -13,7 +13,6 @@
 #include <stddef.h>
 
 #define MUST_USE	       __attribute__((warn_unused_result))
-#define NOT_ZEROED	       __attribute__((uninitialized)) /* an automatic variable that the compiler is not to clear */
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 
 /*      name              HTTP  wire code                 public text (RFC 9457 title) */

@@ -166,11 +166,11 @@ static enum err read_all(struct reader *r)
 
 static enum err read_document(struct json *j, struct bytes text, uint32_t *repeated, struct why *w)
 {
-	NOT_ZEROED struct reader r; /* `open` is large, and what of it counts is below depth */
-	r.lex = (struct lex){.text = text, .to = j->root, .number = BUF_INIT(text.n), .why = w};
-	r.root = j->root;
-	r.depth = 0;
-	r.repeated = *repeated;
+	struct reader r = {
+		.lex = {.text = text, .to = j->root, .number = BUF_INIT(text.n), .why = w},
+		.root = j->root,
+		.repeated = *repeated,
+	};
 	const enum err e = read_all(&r);
 	*repeated = r.repeated;
 	const size_t n = (size_t)(r.lex.to - j->root) + r.lex.unfinished;
