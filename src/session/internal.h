@@ -1,8 +1,9 @@
 /* internal.h - what the files of src/session share.
  *
- * table.c owns the table and a session's life, turn.c the undo log, seen.c one session's replay set, messages.c numbers
- * and keys in use, key_cache.c expanded keys, rest.c the form at rest, load.c the start, sweep.c housekeeping; offer.c,
- * kek.c, kek_check.c and private_data.c stand alone.
+ * table.c owns the table and a session's life, turn.c the undo log, seen.c one session's replay set and the hash that
+ * it and the table use, messages.c numbers and keys in use, key_cache.c expanded keys, rest.c the form at rest, load.c
+ * the start, sweep.c housekeeping, offer.c what a session begins with. The others (kek*.c, keys.c, private_data.c,
+ * peer_*.c, user_*.c) stand alone.
  */
 #ifndef ATTESTD_SESSION_INTERNAL_H
 #define ATTESTD_SESSION_INTERNAL_H
@@ -32,12 +33,12 @@ struct hash_key {
 /* n at most 4 * HASH_WORDS. */
 uint32_t hash_bytes(const struct hash_key *k, const uint8_t *p, size_t n);
 
-/* ---- one session's replay set: exact; all zero while empty ---- */
+/* ---- one session's replay set: exact; all zero at first ---- */
 /* An all-zero slot is free, so the all-zero IV, which a user may well send, is a flag of its own. */
 struct seen {
 	uint8_t (*slot)[AEAD_IV_SIZE];
 	uint32_t cap;		   /* slots */
-	uint32_t n : 31, zero : 1; /* slots in use */
+	uint32_t n : 31, zero : 1; /* slots in use; 31 bits, so that a set takes 16 bytes of each session */
 };
 bool seen_has(const struct seen *s, const struct hash_key *k, const uint8_t iv[AEAD_IV_SIZE]);
 /* iv is not there yet. */
@@ -45,7 +46,7 @@ enum err seen_add(struct seen *s, const struct hash_key *k, const uint8_t iv[AEA
 /* iv is there. */
 void seen_remove(struct seen *s, const struct hash_key *k, const uint8_t iv[AEAD_IV_SIZE]);
 uint32_t seen_count(const struct seen *s);
-void seen_free(struct seen *s); /* empties it */
+void seen_clear(struct seen *s); /* frees what it holds; all zero again */
 
 /* ---- one session ---- */
 struct session {
@@ -59,14 +60,11 @@ struct session {
 	char id[SESSION_ID_SIZE];
 	uint8_t key[AEAD_KEY_SIZE], user_key_hash[SHA256_SIZE];
 };
-/* The scope's SHA256_SIZE bytes are behind the session: most have none, and there may be millions. */
+/* The scope's SHA256_SIZE bytes are behind the session: most have none, and there may be millions. Not a flexible
+ * array: struct sessions holds a session (edge). */
 static inline struct bytes session_scope(const struct session *x)
 {
 	return bytes_of(x + 1, x->scoped ? SHA256_SIZE : 0);
-}
-static inline uint8_t *session_scope_room(struct session *x)
-{
-	return (uint8_t *)(x + 1);
 }
 
 /* ---- the turn's log ---- */
@@ -120,7 +118,8 @@ struct sessions {
 
 /* table.c */
 enum err table_init(struct sessions *s, struct why *w) MUST_USE;
-struct session *table_new(bool scoped); /* of one reference, in no table yet, all else zero; NULL without memory */
+/* scope: its digest, or empty. Of one reference, in no table yet, all else zero; NULL without memory. */
+struct session *table_new(struct bytes scope);
 struct session *table_get(struct sessions *s, struct bytes id);
 void table_append(struct sessions *s, struct session *x); /* last to expire; takes the reference */
 void table_relink(struct sessions *s, struct session *x); /* where it was, if all since was undone */

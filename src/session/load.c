@@ -119,7 +119,7 @@ static enum err load_row(void *ctx, const struct store_session *r, struct why *w
 	struct load *l = ctx;
 	struct sessions *s = l->s;
 	struct loaded item = {.row = r->row, .created_boot_ms = r->created_boot_ms};
-	struct session *x = table_new(r->scope.n > 0);
+	struct session *x = table_new(r->scope);
 	int64_t left;
 	enum err e;
 
@@ -140,8 +140,6 @@ static enum err load_row(void *ctx, const struct store_session *r, struct why *w
 	x->is_public = r->is_public;
 	memcpy(x->id, r->id, sizeof x->id);
 	memcpy(x->user_key_hash, r->user_key_hash.p, sizeof x->user_key_hash);
-	if (x->scoped)
-		memcpy(session_scope_room(x), r->scope.p, SHA256_SIZE);
 	if (l->n == l->cap) {
 		size_t cap = l->cap == 0 ? 64 : l->cap * 2;
 		struct loaded *v = reallocarray(l->v, cap, sizeof *v);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEEN_CAP_MIN = 4, SEEN_CAP_MAX = INT32_MAX };
+enum { SEEN_CAP_MIN = 4, SEEN_CAP_MAX = INT32_MAX /* n has 31 bits */ };
 
 static const uint8_t zero_iv[AEAD_IV_SIZE];
 
@@ -123,7 +123,7 @@ uint32_t seen_count(const struct seen *s)
 	return s->n + s->zero;
 }
 
-void seen_free(struct seen *s)
+void seen_clear(struct seen *s)
 {
 	free(s->slot);
 	*s = (struct seen){0};

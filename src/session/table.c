@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUCKETS_MIN = 64, ROOM_SWEEP = 64 };
+enum { BUCKETS_MIN = 64, ROOM_SWEEP = 16 };
 
 enum err table_init(struct sessions *s, struct why *w)
 {
@@ -172,15 +172,25 @@ enum err session_room(struct sessions *s, bool is_public, struct why *w)
 	return ERR_OK;
 }
 
-struct session *table_new(bool scoped)
+struct session *table_new(struct bytes scope)
 {
-	struct session *x = calloc(1, sizeof *x + (scoped ? SHA256_SIZE : 0));
+	struct session *x = calloc(1, sizeof *x + scope.n);
 
 	if (x == NULL)
 		return NULL;
 	x->refs = 1;
-	x->scoped = scoped;
+	x->scoped = scope.n > 0;
+	if (x->scoped)
+		memcpy(x + 1, scope.p, scope.n);
 	return x;
+}
+
+/* What is kept of a scope: its digest, or nothing. */
+static enum err digest(const struct sessions *s, struct bytes scope, uint8_t room[SHA256_SIZE], struct bytes *out,
+		       struct why *w)
+{
+	*out = bytes_of(room, scope.n > 0 ? SHA256_SIZE : 0);
+	return scope.n > 0 ? crypto_sha256(s->env.crypto, scope, room, w) : ERR_OK;
 }
 
 enum err session_add(struct sessions *s, const struct session_offer *o, struct bytes scope, bool is_public,
@@ -188,8 +198,9 @@ enum err session_add(struct sessions *s, const struct session_offer *o, struct b
 {
 	struct bytes key = secret_view(&o->key);
 	int64_t now = clock_boot(s->env.clock);
-	uint8_t sealed[ROW_SEALED_SIZE];
+	uint8_t sealed[ROW_SEALED_SIZE], room[SHA256_SIZE];
 	struct store_session row;
+	struct bytes kept;
 	struct session *x = NULL;
 	enum err e;
 
@@ -200,9 +211,11 @@ enum err session_add(struct sessions *s, const struct session_offer *o, struct b
 	e = session_room(s, is_public, w);
 	if (e == ERR_OK)
 		e = turn_reserve(s, w);
+	if (e == ERR_OK)
+		e = digest(s, scope, room, &kept, w);
 	if (e != ERR_OK)
 		goto out;
-	x = table_new(scope.n > 0);
+	x = table_new(kept);
 	if (x == NULL) {
 		e = why_set(w, ERR_MEMORY, "no memory for a session");
 		goto out;
@@ -214,11 +227,6 @@ enum err session_add(struct sessions *s, const struct session_offer *o, struct b
 	memcpy(x->id, o->id, sizeof x->id);
 	memcpy(x->key, key.p, sizeof x->key);
 	memcpy(x->user_key_hash, o->user_key_hash, sizeof x->user_key_hash);
-	if (x->scoped)
-		e = crypto_sha256(s->env.crypto, scope, session_scope_room(x), w);
-	if (e != ERR_OK)
-		goto out;
-
 	row = (struct store_session){
 		.row = x->row,
 		.created_wall_ms = x->created_wall_ms,
@@ -247,21 +255,19 @@ out:
 
 enum err session_find(struct sessions *s, struct bytes id, struct bytes scope, struct session **out, struct why *w)
 {
-	uint8_t digest[SHA256_SIZE];
+	uint8_t room[SHA256_SIZE];
+	struct bytes kept;
 	struct session *x;
 	enum err e;
 
 	/* A longer scope than any session can have is not worth hashing. */
 	if (scope.n > SESSION_SCOPE_MAX)
 		return session_unknown(w);
-	if (scope.n > 0) {
-		e = crypto_sha256(s->env.crypto, scope, digest, w);
-		if (e != ERR_OK)
-			return e;
-	}
+	e = digest(s, scope, room, &kept, w);
+	if (e != ERR_OK)
+		return e;
 	x = table_get(s, id);
-	if (x == NULL || !session_alive(s, x) ||
-	    !secret_equal(session_scope(x), bytes_of(digest, scope.n > 0 ? sizeof digest : 0)))
+	if (x == NULL || !session_alive(s, x) || !secret_equal(session_scope(x), kept))
 		return session_unknown(w);
 	*out = x;
 	return ERR_OK;
@@ -276,7 +282,7 @@ void session_release(struct session *x)
 {
 	if (x == NULL || --x->refs > 0)
 		return;
-	seen_free(&x->seen);
+	seen_clear(&x->seen);
 	mem_wipe(x, sizeof *x + session_scope(x).n);
 	free(x);
 }
