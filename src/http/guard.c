@@ -130,8 +130,8 @@ static enum err check_whole(const struct http_req *r, struct headers *h, const c
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->mc, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
 	h->next = version + strlen(version) + EOL;
 	(void)MHD_get_connection_values_n(r->mc, MHD_HEADER_KIND, on_header, h);
-	if (h->lost || info == NULL || r->received_at != method + strlen(method) + 1 ||
-	    version != r->received_at + r->target_n + 1 || h->next + EOL != method + info->header_size)
+	if (h->lost || info == NULL || r->raw_target != method + strlen(method) + 1 ||
+	    version != r->raw_target + r->target_n + 1 || h->next + EOL != method + info->header_size)
 		return why_tell(w, ERR_MALFORMED, NULL,
 				"The header holds a NUL, a folded line, a line without a name, a line that does not "
 				"end with CR and LF, or a space too many.");

@@ -62,7 +62,7 @@ struct http_req {
 	bool close;   /* the connection ends with this reply */
 	bool discard; /* the body is read only so that the client sees the reply */
 	bool has_body;
-	const char *received_at; /* the target in libmicrohttpd's buffer; for guard_check only */
+	const char *raw_target;	 /* the target in libmicrohttpd's buffer; for guard_check only */
 	size_t target_n, path_n; /* bytes of target, and of what is before its '?' */
 	const struct http_route *route;
 	struct bytes param;
@@ -87,8 +87,9 @@ struct http_req {
 	struct http_req *next_staged;
 	char target[]; /* as received, NUL-terminated */
 };
-/* One malloc for each: from here on glibc first goes over all small blocks that are free. */
-_Static_assert(sizeof(struct http_req) < 1024, "a request stays among the small allocations");
+/* With a target of the usual length a request is one of malloc's small blocks, of at most 1000 bytes: for a larger one
+ * glibc first goes over all small ones that are free. */
+_Static_assert(sizeof(struct http_req) + 128 <= 1000, "a request stays among the small allocations");
 
 struct http_server {
 	struct loop *loop;
@@ -134,8 +135,9 @@ bool conn_room(const struct http_server *s, enum http_reach reach);
 /* Connections that are open, those in their handshake among them. */
 uint64_t conn_open(const struct http_server *s);
 
-/* guard.c: everything that makes a request refusable before its body. Fills r->route, r->param, r->has_body. *hard: the
- * framing itself cannot be trusted, so answer at once and close. */
+/* guard.c: everything that makes a request refusable before its body. Fills r->route, r->param, r->has_body,
+ * r->content_length, r->content_type and r->body.max, and r->close for a chunked request. *hard: the framing itself
+ * cannot be trusted, so answer at once and close. */
 enum err guard_check(struct http_req *r, const char *method, const char *version, bool *hard, struct why *w) MUST_USE;
 /* Whether there are header lines behind a chunked body. */
 bool guard_trailers(const struct http_req *r);
@@ -161,7 +163,7 @@ void request_abandon_all(struct http_server *s);
 /* kept.c: only for what has the headers of http_reply and no others. */
 struct kept *kept_take(struct http_server *s, struct bytes body); /* NULL: too long, or there is no memory */
 struct MHD_Response *kept_response(const struct kept *k);
-const uint8_t *kept_body(const struct kept *k);
+const uint8_t *kept_body(const struct kept *k); /* for its test */
 /* Once libmicrohttpd is done with the request: the body is wiped. */
 void kept_return(struct http_server *s, struct kept *k);
 void kept_free(struct http_server *s);

@@ -61,8 +61,8 @@ const uint8_t *kept_body(const struct kept *k)
 	return k->body;
 }
 
-/* Lengths that are no longer asked for make room, a list at a time. */
-static void make_room(struct http_server *s)
+/* One of a length that is no longer asked for. */
+static void evict(struct http_server *s)
 {
 	while (s->kept[s->kept_evict] == NULL)
 		s->kept_evict = (s->kept_evict + 1) % (KEPT_LENGTH_MAX + 1);
@@ -76,7 +76,7 @@ void kept_return(struct http_server *s, struct kept *k)
 {
 	mem_wipe(k->body, k->n);
 	if (s->n_kept == KEPT_MAX)
-		make_room(s);
+		evict(s);
 	k->next = s->kept[k->n];
 	s->kept[k->n] = k;
 	s->n_kept++;
@@ -85,5 +85,5 @@ void kept_return(struct http_server *s, struct kept *k)
 void kept_free(struct http_server *s)
 {
 	while (s->n_kept > 0)
-		make_room(s);
+		evict(s);
 }

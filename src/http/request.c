@@ -35,7 +35,7 @@ void *request_line(void *server, const char *target, struct MHD_Connection *mc)
 	r->phase = PHASE_NEW;
 	memcpy(r->target, target, n);
 	r->target_n = n;
-	r->received_at = target;
+	r->raw_target = target;
 	r->reach = c->from->how.reach;
 	const char *query = memchr(r->target, '?', n);
 	r->path_n = query != NULL ? (size_t)(query - r->target) : n;
@@ -222,10 +222,8 @@ static enum MHD_Result run_handler(struct http_req *r)
 	struct http_server *s = r->server;
 	conn_owes(s, r->conn, OWED_NOTHING);
 	/* They take of the room that guard_check left for the reply, and nobody reads them. */
-	if (r->fault.err == ERR_OK && guard_trailers(r)) {
-		r->close = true;
+	if (r->fault.err == ERR_OK && guard_trailers(r))
 		(void)why_tell(&r->fault, ERR_MALFORMED, NULL, "A chunked body may not have trailers here.");
-	}
 	if (r->fault.err != ERR_OK)
 		http_fail(r, &r->fault);
 	else

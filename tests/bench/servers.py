@@ -11,7 +11,7 @@ from pathlib import Path
 TICK = os.sysconf("SC_CLK_TCK")
 LISTENING = re.compile(r"\blistening on (\S+)$", re.MULTILINE)
 PATIENCE = 120  # seconds for a start: with a million sessions, on a busy machine
-# Limits that are there to slow outsiders down would slow down the measuring.
+# Limits that such a load would run into.
 OPEN = {"nsm_rate": 100000, "nsm_burst": 100000, "nsm_queue": 4096, "max_sessions": 10000000, "public_sessions": 0,
         "max_seen_ivs": 1000000000, "max_messages": 2147483647, "log_level": "error"}
 

@@ -1,6 +1,5 @@
 """Every cap at its limit and one past it; what outsiders use up is never what local callers need."""
 
-import contextlib
 import http.client
 import json
 import time
@@ -67,49 +66,42 @@ def small(tmp_path_factory):
 
 # ---- one body ----
 
-@pytest.fixture
-def sender():
-    """Sends bodies over one connection, or, chunked, over one each: such a request is the last on its connection."""
-    with contextlib.ExitStack() as open_wires:
-        kept = {}
-
-        def send(server, path, body, framing, at=None):
-            if framing == "length" and not kept:
-                kept[0] = open_wires.enter_context(Wire(server, at))
-            if framing == "length":
-                return kept[0].send(post(path, body)).reply()
-            size = 1000 if framing == "chunks" else len(body)
-            w = open_wires.enter_context(Wire(server, at))
-            reply = w.send(head("POST", path, JSON, "Transfer-Encoding: chunked") + chunked(body, size)).reply()
-            assert w.closed()
-            return reply
-
-        yield send
+def sent(w, server, path, body, framing, at=None):
+    """Over w; or, chunked, over a connection of its own: such a request is the last one there."""
+    if framing == "length":
+        return w.send(post(path, body)).reply()
+    size = 1000 if framing == "chunks" else len(body)
+    with Wire(server, at) as own:
+        reply = own.send(head("POST", path, JSON, "Transfer-Encoding: chunked") + chunked(body, size)).reply()
+        assert own.closed()
+    return reply
 
 
 @pytest.mark.parametrize("framing", ["length", "chunks", "one chunk"])
-def test_a_body_at_the_limit_and_one_past_it(small, sender, framing):
-    def send(body):
-        return sender(small, "/attestation", body, framing)
+def test_a_body_at_the_limit_and_one_past_it(small, framing):
+    with Wire(small) as w:
+        def send(body):
+            return sent(w, small, "/attestation", body, framing)
 
-    assert send(body_of(MAX_BODY)).status == 200
-    reply = send(body_of(MAX_BODY + 1))
-    assert (reply.status, reply.code) == (413, "body_too_large")
-    assert str(MAX_BODY) in reply.json()["detail"]
-    assert send(body_of(MAX_BODY + DISCARD // 2)).status == 413
-    assert send(body_of(20)).status == 200  # the connection was worth keeping
+        assert send(body_of(MAX_BODY)).status == 200
+        reply = send(body_of(MAX_BODY + 1))
+        assert (reply.status, reply.code) == (413, "body_too_large")
+        assert str(MAX_BODY) in reply.json()["detail"]
+        assert send(body_of(MAX_BODY + DISCARD // 2)).status == 413
+        assert send(body_of(20)).status == 200  # with a length, on the same connection: it was worth keeping
     until(lambda: metric(small, "http_inflight_bytes") == 0)
 
 
 @pytest.mark.parametrize("framing", ["length", "chunks"])
-def test_a_public_body_at_the_limit_and_one_past_it(small, sender, user, framing):
-    def send(body):
-        return sender(small, "/key-exchange", body, framing, small.public)
+def test_a_public_body_at_the_limit_and_one_past_it(small, user, framing):
+    with Wire(small, small.public) as w:
+        def send(body):
+            return sent(w, small, "/key-exchange", body, framing, small.public)
 
-    assert send(key_exchange_of(PUBLIC_BODY, user.pem)).status == 200
-    reply = send(key_exchange_of(PUBLIC_BODY + 1, user.pem))
-    assert (reply.status, reply.code) == (413, "body_too_large")
-    assert send(key_exchange_of(2000, user.pem)).status == 200
+        assert send(key_exchange_of(PUBLIC_BODY, user.pem)).status == 200
+        reply = send(key_exchange_of(PUBLIC_BODY + 1, user.pem))
+        assert (reply.status, reply.code) == (413, "body_too_large")
+        assert send(key_exchange_of(2000, user.pem)).status == 200
     # The same body is no longer too long for a local caller.
     assert small.post("/key-exchange", key_exchange_of(PUBLIC_BODY + 1, user.pem)).status == 200
 
