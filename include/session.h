@@ -121,8 +121,10 @@ struct session_facts {
 size_t session_list(struct sessions *s, struct session_facts *out, size_t max);
 
 /* ---- housekeeping ---- */
-/* Ends what has expired and sweeps old seen rows, a slice of at most `limit` of each a call; true if there is more. */
-bool session_sweep(struct sessions *s, unsigned limit);
+/* Ends at most `limit` sessions that have expired and, once none is left, sweeps at most `rows` seen rows that nobody
+ * needs any more; true if there is more. A turn with messages writes one such row: unless more than that can be swept
+ * meanwhile, the file grows without bound. */
+bool session_sweep(struct sessions *s, unsigned limit, unsigned rows);
 /* After store_commit: with false, everything of this turn is undone in memory. */
 void session_turn_end(struct sessions *s, bool committed);
 

@@ -20,8 +20,8 @@
 #include "stores.h"
 
 /* A slice is felt by all who wait: of 64 sessions p99 of the others was 2.6 times what it was without, of 16 1.1 times.
- */
-enum { SWEEP_MS = 1000, SWEEP_AGAIN_MS = 2, SWEEP_SLICE = 16, WIPE_MS = 250 };
+ * Seen rows cost less, and more of them must go than come, one with each turn: 13 000 a second from two clients. */
+enum { SWEEP_MS = 1000, SWEEP_AGAIN_MS = 2, SWEEP_SLICE = 16, SWEEP_ROWS = 128, WIPE_MS = 250 };
 enum { SPARE_DESCRIPTORS = 64, TLS_DESCRIPTORS = 2 /* of a connection, beside its own: a pair of sockets */ };
 enum { PEER_INFLIGHT = 4 << 20 }; /* request bytes that peers may hold, reports and all */
 
@@ -91,7 +91,7 @@ static enum err raise_descriptors(const struct server *s, struct why *w)
 static void on_sweep(struct loop_timer *t)
 {
 	struct server *s = t->ctx;
-	const bool more = session_sweep(s->app.sessions, SWEEP_SLICE);
+	const bool more = session_sweep(s->app.sessions, SWEEP_SLICE, SWEEP_ROWS);
 	keys_sweep(s->app.keys);
 	loop_timer_arm(s->app.loop, t, more ? SWEEP_AGAIN_MS : SWEEP_MS);
 }

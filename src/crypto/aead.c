@@ -20,7 +20,9 @@ static enum err check(struct bytes aad, size_t n, struct why *w)
 enum err crypto_aead_new(struct crypto *c, const uint8_t key[AEAD_KEY_SIZE], struct crypto_aead **out, struct why *w)
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-	if (ctx == NULL || EVP_EncryptInit_ex2(ctx, c->gcm, key, NULL, NULL) != 1) {
+	if (ctx == NULL)
+		return why_set(w, ERR_MEMORY, "no memory for a key's context");
+	if (EVP_EncryptInit_ex2(ctx, c->gcm, key, NULL, NULL) != 1) {
 		EVP_CIPHER_CTX_free(ctx);
 		return crypto_fault(w, "an AES-256-GCM key");
 	}

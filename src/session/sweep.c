@@ -61,7 +61,7 @@ static enum err sweep_seen(struct sessions *s, int64_t now, unsigned limit, bool
 	return e;
 }
 
-bool session_sweep(struct sessions *s, unsigned limit)
+bool session_sweep(struct sessions *s, unsigned limit, unsigned rows)
 {
 	int64_t now = clock_boot(s->env.clock);
 	bool more = false;
@@ -69,7 +69,7 @@ bool session_sweep(struct sessions *s, unsigned limit)
 	enum err e = sweep_expired(s, limit, &more, &w);
 
 	if (e == ERR_OK && !more)
-		e = sweep_seen(s, now, limit, &more, &w);
+		e = sweep_seen(s, now, rows, &more, &w);
 	if (now - s->last_mark_boot_ms >= s->env.limits.lifetime_ms / MARKS_PER_LIFETIME)
 		sweep_add_mark(s, now, now + s->env.limits.lifetime_ms);
 	/* Only sessions under a configured key outlive a boot, and only for them is the time of the last sign of life

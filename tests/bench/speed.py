@@ -201,8 +201,8 @@ def growth(field, watch):
 
 
 GROUPS = {"health": health, "encrypt": encrypt, "decrypt": decrypt, "key_exchange": key_exchange, "verify": verify, "tls": tls,
-          "custom": heavy.custom, "start": starts.start, "nsm": nsm_time.nsm, "growth": growth, "expiry": starts.expiry}
-QUICK = [g for g in GROUPS if g not in ("growth", "expiry")]
+          "custom": heavy.custom, "start": starts.start, "nsm": nsm_time.nsm, "growth": growth, "expiry": starts.expiry, "seen": starts.seen}
+QUICK = [g for g in GROUPS if g not in ("growth", "expiry", "seen")]
 
 
 def conditions(field):

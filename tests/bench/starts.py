@@ -1,5 +1,6 @@
-"""Starts: how long one takes, what an idle server holds, and a million sessions, which also expire."""
+"""Starts: how long one takes, what an idle server holds, and a million sessions, which also expire, as all that was seen does."""
 
+import json
 import statistics
 import time
 
@@ -11,6 +12,7 @@ from wrk import measure
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 MIB = 1 << 20
 STARTS = 9
+LIFETIME = 60  # seconds of a session, the least that can be configured
 WRITTEN = 30000  # sessions that are written and loaded in a second, at least
 
 
@@ -61,3 +63,24 @@ def expiry(field, watch):
         return
     yield Row("expiry_p99", **at_most(p99, 2, " x before"), cpu=cpu, p99=p99, rss=server.memory())
     yield Row("expiry_file", **at_most(size(folder) / file, 1.1, " x before"))
+
+
+def seen(field, watch):
+    """Two connections, so that nearly each message is a turn and a row of its own: do as many rows go as come?"""
+    folder = field.folder()
+    server = field.attestd(folder, session_lifetime=LIFETIME)
+    exchange, listed = folder / "exchange", folder / "listed"
+    sessions.key_exchanges(exchange, 1)
+
+    def run():
+        """Half a lifetime of a new session's messages."""
+        made = json.loads(ask(server.at[0], exchange.read_bytes())[1])
+        listed.write_text(f"{made['session_id']} {'0' * 64}\n")  # whoever encrypts needs no key
+        return measure(watch, "seen", server, server.at[0], 2, LIFETIME / 2, "bodies.lua", (listed, 1, 256))
+
+    for _ in range(3):
+        run()
+    file = size(folder)
+    for _ in range(2):
+        run()
+    yield Row("seen_file", **at_most(size(folder) / file, 1.1, " x before"), rss=server.memory())

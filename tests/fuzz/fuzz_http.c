@@ -233,7 +233,7 @@ static void renew_sessions(struct world *t)
 	     private_store_clear(t->private_store, &w) == ERR_OK && commit(t, &w) == ERR_OK);
 	session_offer_free(&o);
 	if (t->runs % SWEEP_EVERY == 0) {
-		while (session_sweep(s, 1024)) {
+		while (session_sweep(s, 1024, 1024)) {
 		}
 		must(!store_dirty(t->store) || commit(t, &w) == ERR_OK);
 	}

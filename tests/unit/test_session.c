@@ -59,7 +59,7 @@ static void a_session_lives_until_the_exact_millisecond(void **state)
 	assert_int_equal(session_receive(f->s, x, iv, &number, &f->w), ERR_SESSION);
 	assert_int_equal(session_end(f->s, id_bytes(id), &f->w), ERR_SESSION);
 	assert_int_equal(sessions_count(f->s), 1);
-	assert_false(session_sweep(f->s, 10));
+	assert_false(session_sweep(f->s, 10, 10));
 	commit(f);
 	assert_int_equal(sessions_count(f->s), 0);
 }

@@ -245,7 +245,7 @@ static void sessions_of_a_configured_key_live_on_for_the_time_they_had_left(void
 	memcpy(id, x->id, sizeof id);
 	receive(f, x, iv);
 	f->boot += HOUR / 4;
-	assert_false(session_sweep(f->s, 10));
+	assert_false(session_sweep(f->s, 10, 10));
 	commit(f);
 	/* What passed since the last sign of life is not known to the next boot. */
 	f->boot += LAST_BOOT_EVERY_MS / 2;

@@ -184,16 +184,16 @@ static void expired_sessions_go_in_slices(void **state)
 	f->boot += 1;
 	add(f, "", id);
 	commit(f);
-	assert_false(session_sweep(f->s, 2));
+	assert_false(session_sweep(f->s, 2, 2));
 	assert_int_equal(sessions_count(f->s), 6);
 	f->boot += HOUR - 1;
-	assert_true(session_sweep(f->s, 2));
+	assert_true(session_sweep(f->s, 2, 2));
 	assert_int_equal(sessions_count(f->s), 4);
 	fail_commit(f);
 	assert_int_equal(sessions_count(f->s), 6);
-	assert_true(session_sweep(f->s, 2));
-	assert_true(session_sweep(f->s, 2));
-	(void)session_sweep(f->s, 2);
+	assert_true(session_sweep(f->s, 2, 2));
+	assert_true(session_sweep(f->s, 2, 2));
+	(void)session_sweep(f->s, 2, 2);
 	assert_int_equal(sessions_count(f->s), 1);
 	commit(f);
 	keep_rows(f, &rows);
@@ -202,7 +202,7 @@ static void expired_sessions_go_in_slices(void **state)
 
 static void sweep_all(struct fixture *f, unsigned limit)
 {
-	while (session_sweep(f->s, limit))
+	while (session_sweep(f->s, limit, limit))
 		commit(f);
 	commit(f);
 }
@@ -231,10 +231,14 @@ static void seen_rows_go_when_no_session_can_need_them(void **state)
 	f->boot += HOUR - HOUR / MARKS_PER_LIFETIME - 1;
 	sweep_all(f, 3);
 	assert_int_equal(seen_rows(f), 17);
+	/* One session to end, and rows in slices of their own. */
 	f->boot += 1;
-	assert_true(session_sweep(f->s, 3));
+	assert_true(session_sweep(f->s, 1, 3));
 	commit(f);
 	assert_int_equal(seen_rows(f), 14);
+	assert_true(session_sweep(f->s, 1, 4));
+	commit(f);
+	assert_int_equal(seen_rows(f), 10);
 	sweep_all(f, 3);
 	assert_int_equal(seen_rows(f), 7);
 	f->boot += HOUR;
@@ -291,12 +295,12 @@ static void an_idle_server_writes_nothing(void **state)
 	struct fixture *f = *state;
 
 	f->boot += LAST_BOOT_EVERY_MS;
-	assert_false(session_sweep(f->s, 10));
+	assert_false(session_sweep(f->s, 10, 10));
 	assert_false(store_dirty(f->store));
 	/* With a session alive, a sign of life every ten seconds. */
 	open_session(f, "");
 	for (int i = 0; i < 20; i++) {
-		assert_false(session_sweep(f->s, 10));
+		assert_false(session_sweep(f->s, 10, 10));
 		assert_int_equal(store_dirty(f->store), i % 10 == 0);
 		commit(f);
 		f->boot += LAST_BOOT_EVERY_MS / 10;
@@ -304,7 +308,7 @@ static void an_idle_server_writes_nothing(void **state)
 	/* Sessions under a generated key never see another boot. */
 	f->s->kek_generated = true;
 	f->boot += LAST_BOOT_EVERY_MS;
-	assert_false(session_sweep(f->s, 10));
+	assert_false(session_sweep(f->s, 10, 10));
 	assert_false(store_dirty(f->store));
 }
 
@@ -346,7 +350,7 @@ static void sessions_are_swept_by_expiry_whatever_their_order_of_creation(void *
 	f->boot += HOUR / 2;
 	assert_int_equal(find(f, second, "", &x), ERR_SESSION);
 	OK(find(f, first, "", &x));
-	assert_false(session_sweep(f->s, 10));
+	assert_false(session_sweep(f->s, 10, 10));
 	commit(f);
 	assert_int_equal(sessions_count(f->s), 1);
 	OK(find(f, first, "", &x));
