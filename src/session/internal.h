@@ -49,15 +49,18 @@ uint32_t seen_count(const struct seen *s);
 void seen_clear(struct seen *s); /* frees what it holds; all zero again */
 
 /* ---- one session ---- */
+/* What a message needs stands together: of a thousand sessions it mostly is in no cache. */
 struct session {
-	struct session *chain;	     /* the next one in its bucket */
-	struct session *prev, *next; /* in order of expiry; kept after the end of a session, for undo */
-	int64_t row, created_wall_ms, expires_boot_ms;
-	struct seen seen;
-	uint32_t refs; /* the table or the turn's log, and workers */
-	uint32_t messages;
-	bool is_public, ended, scoped;
+	struct session *chain; /* the next one in its bucket */
 	char id[SESSION_ID_SIZE];
+	bool is_public, ended, scoped;
+	int64_t expires_boot_ms;
+	struct seen seen;
+	int64_t row;
+	uint32_t messages;
+	uint32_t refs;		     /* the table or the turn's log, and workers */
+	struct session *prev, *next; /* in order of expiry; kept after the end of a session, for undo */
+	int64_t created_wall_ms;
 	uint8_t key[AEAD_KEY_SIZE], user_key_hash[SHA256_SIZE];
 };
 /* The scope's SHA256_SIZE bytes are behind the session: most have none, and there may be millions. Not a flexible
